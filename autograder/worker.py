@@ -1,0 +1,482 @@
+"""Runs one submission and reports what it did; judges nothing and knows no target.
+
+Started by `run.py` as `python -I worker.py JOB`, in a process that holds inputs only. JOB is a
+folder with `job.json` and the inputs as raw arrays. Each step of the job calls a little of the
+submission and writes what came back, as frames on the process's original standard output: a line
+of JSON, then the raw bytes it announces. The submission's own prints go to standard error. Nothing
+written here is believed: the grader checks sizes, types and ranges, and draws every conclusion.
+
+This file imports nothing of the kit, so that a sandbox needs to show it alone.
+"""
+
+import copy
+import importlib.util
+import inspect
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+CLASSES = {
+    "data_loader": "LanguageModelDataLoader",
+    "language_model": "LanguageModel",
+    "trainer": "LanguageModelTrainer",
+    "inference": "TestLanguageModel",
+}
+
+
+class Unusable(Exception):
+    """Something came back that cannot be turned into an array of numbers."""
+
+
+class Worker:
+    """The state of one job: the submission's modules and models, made when first asked for."""
+
+    def __init__(self, job: Path, channel: BinaryIO) -> None:
+        self.job = job
+        self.spec = json.loads((job / "job.json").read_text())
+        self.root = Path(self.spec["submission"])
+        self.channel = channel
+        self.step = ""
+        self.made: dict[str, Any] = {}
+
+    # Reporting.
+
+    def write(self, header: dict[str, Any], payload: bytes = b"") -> None:
+        line = json.dumps({"step": self.step, **header, "nbytes": len(payload)})
+        self.channel.write(line.encode() + b"\n" + payload)
+
+    def value(self, name: str, value: Any) -> None:
+        """Report a JSON value."""
+        self.write({"name": name, "value": value})
+
+    def array(self, name: str, value: Any) -> None:
+        """Report numbers, as float32 or int64."""
+        array = as_array(value)
+        self.write(
+            {"name": name, "dtype": array.dtype.str, "shape": array.shape}, array.tobytes()
+        )
+
+    # The submission.
+
+    def input(self, name: str) -> np.ndarray:
+        """An input of the job, by name: a raw array described in job.json."""
+        described = self.spec["arrays"][name]
+        data = np.fromfile(self.job / f"{name}.bin", dtype=described["dtype"])
+        return data.reshape(described["shape"])
+
+    def articles(self) -> np.ndarray:
+        """The made-up corpus, an object array of int64 arrays; a new one each call."""
+        ids, lengths = self.input("articles"), self.input("lengths")
+        out = np.empty(len(lengths), dtype=object)
+        for i, part in enumerate(np.split(ids, np.cumsum(lengths)[:-1])):
+            out[i] = part.copy()
+        return out
+
+    def module(self, name: str) -> Any:
+        """The hand-in's module `name`, loaded by path, so that no other file can take its place."""
+        if name not in self.made:
+            path = self.root / f"{name}.py"
+            spec = importlib.util.spec_from_file_location(name, path)
+            module = importlib.util.module_from_spec(spec)
+            # The submission's modules import each other by these names.
+            sys.modules[name] = module
+            try:
+                spec.loader.exec_module(module)
+            except BaseException:
+                sys.modules.pop(name, None)
+                raise
+            self.made[name] = module
+        return self.made[name]
+
+    def get(self, module: str) -> Any:
+        """The class that `module` has to hold."""
+        # One submission may import another of its modules first; each gets loaded by path.
+        for other in CLASSES:
+            if other != module and other not in sys.modules and (self.root / f"{other}.py").exists():
+                try:
+                    self.module(other)
+                except Exception:  # noqa: BLE001, S110 - its own step reports it
+                    pass
+        loaded = self.module(module)
+        name = CLASSES[module]
+        if not hasattr(loaded, name):
+            found = sorted(n for n, v in vars(loaded).items() if inspect.isclass(v))
+            raise AttributeError(
+                f"{module}.py has no class {name}; its classes are: {', '.join(found) or 'none'}"
+            )
+        return getattr(loaded, name)
+
+    def small_model(self) -> nn.Module:
+        """A new model of the made-up vocabulary."""
+        torch.manual_seed(self.spec["seed"])
+        return self.get("language_model")(self.spec["small_vocab"])
+
+    def trainer(self) -> Any:
+        """A new trainer with a new model and loader over the made-up corpus."""
+        loader = self.get("data_loader")(self.articles(), self.spec["batch_size"], shuffle=True)
+        make = self.get("trainer")
+        extra = {}
+        if "valid_loader" in inspect.signature(make).parameters:
+            extra["valid_loader"] = self.get("data_loader")(
+                self.articles(), self.spec["batch_size"], shuffle=False
+            )
+        return make(self.small_model(), loader, max_epochs=1, run_id="check", **extra)
+
+    def model(self) -> nn.Module:
+        """The trained model, loaded once, in the way that the contract lays down."""
+        if "model" not in self.made:
+            self.made["model"] = load_model(self)
+        return self.made["model"]
+
+
+def as_array(value: Any) -> np.ndarray:
+    """Turn what a submission returned into a C-ordered float32 or int64 array.
+
+    Raises:
+        Unusable: it holds something else than numbers, or rows of different lengths.
+    """
+    if isinstance(value, tuple) and value and isinstance(value[0], Tensor | np.ndarray):
+        value = value[0]  # (scores, hidden): many models return a pair
+    if isinstance(value, list) and value and isinstance(value[0], Tensor):
+        value = [as_array(item) for item in value]
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        if value.is_floating_point():
+            value = value.float()
+        value = value.numpy()
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise Unusable(f"a {type(value).__name__} that is not a regular array: {error}") from None
+    if array.dtype.kind == "f":
+        return np.ascontiguousarray(array, dtype="<f4")
+    if array.dtype.kind in "iub":
+        return np.ascontiguousarray(array, dtype="<i8")
+    raise Unusable(f"a {type(value).__name__} of {array.dtype} (numbers are wanted)")
+
+
+def load_model(worker: Worker) -> nn.Module:
+    """Build the trained model: by the hand-in's own `load_model`, from safetensors, or from .pt."""
+    vocab_size = worker.spec["vocab_size"]
+    inference = worker.module("inference")
+    if hasattr(inference, "load_model"):
+        return inference.load_model(str(worker.root), vocab_size)
+    model_class = worker.get("language_model")
+    path = worker.root / worker.spec["weights"]
+    if path.suffix == ".safetensors":
+        with safetensors.safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            worker.value("tensors", {k: list(file.get_slice(k).get_shape()) for k in file.keys()})  # noqa: SIM118
+        model = model_class(vocab_size, **json.loads(metadata.get("settings", "{}")))
+        worker.value("parameters", {k: list(v.shape) for k, v in model.state_dict().items()})
+        safetensors.torch.load_model(model, path)
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        model = model_class(vocab_size)
+        model.load_state_dict(state.get("state_dict", state))
+    model.eval()
+    return model
+
+
+# The steps. Each one is handed the worker and reports through it.
+
+
+def step_import(worker: Worker, module: str) -> None:
+    """Import one module and find its class."""
+    worker.get(module)
+
+
+def step_loader(worker: Worker) -> None:
+    """Iterate the loader: three epochs shuffled, one in order; then look at the dataset again."""
+    articles = worker.articles()
+    make = worker.get("data_loader")
+    loader = make(articles, worker.spec["batch_size"], shuffle=True)
+    for epoch in range(3):
+        report_epoch(worker, f"shuffled{epoch}", loader)
+    worker.array("after", np.concatenate(list(articles)))
+    plain = make(worker.articles(), worker.spec["batch_size"], shuffle=False)
+    report_epoch(worker, "ordered", plain)
+
+
+def report_epoch(worker: Worker, name: str, loader: Any) -> None:
+    """Report every batch of one epoch, up to a bound that no right loader reaches."""
+    for i, batch in enumerate(loader):
+        if i >= worker.spec["max_batches"]:
+            worker.value(f"{name}.endless", i)
+            return
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            raise Unusable(f"a {type(batch).__name__}, where each batch is (inputs, targets)")
+        for side, part in zip(("inputs", "targets"), batch, strict=True):
+            if i == 0:
+                dtype = str(part.dtype) if hasattr(part, "dtype") else ""
+                worker.value(f"{name}.{side}.type", f"{type(part).__name__} {dtype}".strip())
+            worker.array(f"{name}.{side}.{i}", part)
+
+
+def step_model(worker: Worker) -> None:
+    """Build a model of the made-up vocabulary."""
+    model = worker.small_model()
+    worker.value("is_module", isinstance(model, nn.Module))
+    if isinstance(model, nn.Module):
+        worker.value("parameters", sum(p.numel() for p in model.parameters()))
+
+
+def step_forward(worker: Worker) -> None:
+    """Call the model on a batch, as most trainers do."""
+    model = worker.small_model().eval()
+    with torch.no_grad():
+        out = model(torch.from_numpy(worker.input("prompts")))
+    worker.array("scores", out[0] if isinstance(out, tuple | list) else out)
+
+
+def step_train(worker: Worker) -> None:
+    """Train on one batch again and again; report losses, weights that moved, and the mode."""
+    trainer = worker.trainer()
+    model = trainer.model
+    inputs, targets = next(iter(trainer.loader))
+    worker.value("tokens", int(inputs.numel()))
+    report_first_nll(worker, model, inputs, targets)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    model.train()
+    modes: list[bool] = []
+    hook = model.register_forward_pre_hook(lambda m, _: modes.append(m.training))
+    losses, deadline = [], time.monotonic() + worker.spec["train_seconds"]
+    while len(losses) < worker.spec["train_steps"]:
+        loss = trainer.train_batch(inputs, targets)
+        if loss is None:
+            worker.value("no_loss", True)
+            return
+        losses.append(float(loss))
+        if len(losses) >= 5 and time.monotonic() > deadline:
+            break
+    hook.remove()
+    worker.array("losses", losses)
+    worker.value("trained_in_eval_mode", bool(modes) and not any(modes))
+    frozen = [
+        name
+        for name, p in model.named_parameters()
+        if p.requires_grad and torch.equal(p.detach(), before[name])
+    ]
+    worker.value("unmoved", frozen)
+    worker.value("parameter_count", len(before))
+
+
+def report_first_nll(worker: Worker, model: nn.Module, inputs: Tensor, targets: Tensor) -> None:
+    """Report the NLL of the untrained model on the batch, from its own scores, if they can be read.
+
+    It is what the first loss is compared with, because an untrained model's loss depends on how its
+    weights were drawn.
+    """
+    probe = copy.deepcopy(model).eval()
+    try:
+        with torch.no_grad():
+            out = probe(inputs)
+        scores = out[0] if isinstance(out, tuple | list) else out
+        flat = targets.reshape(-1)
+        size = worker.spec["small_vocab"]
+        if scores.dim() == 3 and scores.size(1) == size and scores.size(2) != size:
+            scores = scores.transpose(1, 2)
+        scores = scores.reshape(-1, size)
+        if len(scores) == len(flat):
+            worker.value("first_nll", nn.functional.cross_entropy(scores, flat).item())
+    except Exception:  # noqa: BLE001, S110 - only a comparison is lost
+        pass
+
+
+def step_epoch(worker: Worker) -> None:
+    """Train for one epoch over the loader."""
+    trainer = worker.trainer()
+    trainer.train()
+
+
+def step_test(worker: Worker) -> None:
+    """Validate."""
+    trainer = worker.trainer()
+    if "valid_loader" not in inspect.signature(type(trainer)).parameters:
+        worker.value("skipped", True)
+        return
+    nll = trainer.test()
+    worker.value("nll", None if nll is None else float(nll))
+
+
+def step_save(worker: Worker) -> None:
+    """Save a model and load it into a new one."""
+    trainer = worker.trainer()
+    trainer.train_batch(*next(iter(trainer.loader)))
+    started = time.time() - 2
+    trainer.save()
+    suffixes = {".safetensors", ".pt", ".pth"}
+    files = [
+        path
+        for path in Path.cwd().rglob("*")
+        if path.suffix in suffixes and path.stat().st_mtime >= started
+    ]
+    worker.value("files", [path.name for path in files])
+    tensors = [path for path in files if path.suffix == ".safetensors"]
+    if not tensors:
+        return
+    with safetensors.safe_open(tensors[0], "pt") as file:
+        settings = json.loads((file.metadata() or {}).get("settings", "{}"))
+    fresh = worker.get("language_model")(worker.spec["small_vocab"], **settings)
+    safetensors.torch.load_model(fresh, tensors[0])
+    prompts = torch.from_numpy(worker.input("prompts"))
+    predict = worker.get("inference").prediction
+    worker.array("saved", predict(prompts, trainer.model.eval()))
+    worker.array("loaded", predict(prompts, fresh.eval()))
+
+
+def step_prediction_checks(worker: Worker) -> None:
+    """Predict from variants of the same prompts, with an untrained model."""
+    predict = worker.get("inference").prediction
+    model = worker.small_model()
+    prompts = worker.input("prompts")
+
+    def scores(inp: np.ndarray) -> Any:
+        return predict(torch.from_numpy(inp.copy()), model)
+
+    model.train()  # prediction has to switch dropout off by itself
+    first = scores(prompts)
+    worker.array("scores", first)
+    worker.array("again", scores(prompts))
+    worker.array("reversed_rows", scores(prompts[::-1]))
+    worker.array("one_row", scores(prompts[:1]))
+    changed = prompts.copy()
+    changed[:, :-1] = (changed[:, :-1] + 1) % worker.spec["small_vocab"]
+    worker.array("other_context", scores(changed))
+    changed = prompts.copy()
+    changed[:, -1] = (changed[:, -1] + 1) % worker.spec["small_vocab"]
+    worker.array("other_last", scores(changed))
+
+
+def step_generation_checks(worker: Worker) -> None:
+    """Generate, and predict along what was generated and along the greedy path."""
+    inference = worker.get("inference")
+    model = worker.small_model().eval()
+    prompts, forward = worker.input("prompts"), worker.spec["forward"]
+    words = inference.generation(torch.from_numpy(prompts.copy()), forward, model)
+    worker.array("words", words)
+    worker.array("again", inference.generation(torch.from_numpy(prompts.copy()), forward, model))
+    made = as_array(words)
+    if made.shape != (len(prompts), forward) or (made < 0).any():
+        return
+    if (made >= worker.spec["small_vocab"]).any():
+        return
+    greedy = prompts.copy()
+    for t in range(forward):
+        along = np.concatenate([prompts, made[:, :t].astype(np.int64)], axis=1)
+        worker.array(f"along{t}", inference.prediction(torch.from_numpy(along), model))
+        scores = as_array(inference.prediction(torch.from_numpy(greedy), model))
+        worker.array(f"greedy{t}", scores)
+        greedy = np.concatenate([greedy, scores.argmax(axis=1)[:, None]], axis=1)
+
+
+def step_regularization(worker: Worker, name: str) -> None:
+    """Call one optional function of regularization.py on drawn numbers."""
+    function = getattr(worker.module("regularization"), name)
+    x = torch.from_numpy(worker.input("activations").copy())
+    if name == "locked_dropout":
+        worker.array("train", function(x, 0.5, True))
+        worker.array("eval", function(x, 0.5, False))
+    elif name == "embedding_dropout":
+        weight = torch.from_numpy(worker.input("embedding").copy())
+        ids = torch.from_numpy(worker.input("prompts"))
+        worker.array("train", function(weight, ids, 0.5, True))
+        worker.array("eval", function(weight, ids, 0.5, False))
+    elif name == "window_length":
+        worker.array("lengths", [int(function(70)) for _ in range(2000)])
+        worker.array("short", [int(function(2)) for _ in range(200)])
+    else:
+        worker.array("value", function(x, 2.0))
+
+
+def step_weights(worker: Worker) -> None:
+    """Load the trained model."""
+    worker.model()
+
+
+def step_prediction(worker: Worker) -> None:
+    """Predict the fixtures, a chunk at a time so that memory stays flat."""
+    predict, model = worker.get("inference").prediction, worker.model()
+    inp, size = worker.input("prediction"), worker.spec["chunk"]
+    for i in range(0, len(inp), size):
+        worker.array(f"scores{i}", predict(torch.from_numpy(inp[i : i + size]), model))
+
+
+def step_generation(worker: Worker) -> None:
+    """Continue the fixtures' prompts."""
+    generate, model = worker.get("inference").generation, worker.model()
+    inp = torch.from_numpy(worker.input("generation"))
+    worker.array("words", generate(inp, worker.spec["forward"], model))
+
+
+STEPS: dict[str, Callable[..., None]] = {
+    "import": step_import,
+    "loader": step_loader,
+    "model": step_model,
+    "forward": step_forward,
+    "train": step_train,
+    "epoch": step_epoch,
+    "test": step_test,
+    "save": step_save,
+    "prediction_checks": step_prediction_checks,
+    "generation_checks": step_generation_checks,
+    "regularization": step_regularization,
+    "weights": step_weights,
+    "prediction": step_prediction,
+    "generation": step_generation,
+}
+
+
+def describe(error: BaseException, root: Path) -> dict[str, Any]:
+    """Say what was raised and on which line of the submission."""
+    where = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        path = Path(frame.filename)
+        if path.is_relative_to(root):
+            where = f"{path.relative_to(root)}:{frame.lineno}: {frame.line}"
+    if isinstance(error, SyntaxError) and error.filename:
+        where = f"{Path(error.filename).name}:{error.lineno}: {(error.text or '').strip()}"
+    return {"type": type(error).__name__, "message": str(error)[:2000], "where": where[:500]}
+
+
+def main() -> None:
+    """Run the steps named on the command line, or all of the job's."""
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what the submission prints must not mix with the frames
+    worker = Worker(Path(sys.argv[1]), channel)
+    torch.set_num_threads(worker.spec["threads"])
+    # Last, so that no file of the hand-in can stand in for a library.
+    sys.path.append(str(worker.root))
+    for index, (step, kind, *arguments) in enumerate(worker.spec["steps"]):
+        if index < worker.spec["first"]:
+            continue
+        worker.step = step
+        torch.manual_seed(worker.spec["seed"])
+        np.random.seed(worker.spec["seed"])
+        started = time.monotonic()
+        try:
+            STEPS[kind](worker, *arguments)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - sys.exit in a submission is a result too
+            worker.write({"error": describe(error, worker.root)})
+            if not isinstance(error, NotImplementedError):
+                traceback.print_exc()
+        worker.write({"done": time.monotonic() - started})
+        channel.flush()
+    channel.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Settings of a run: one frozen dataclass, and the presets made of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run is made of. `train.py` turns each field into a flag.
+
+    Fields that are also parameters of `LanguageModel` go to it, and into the checkpoint.
+    """
+
+    # the model
+    cell: str = "lstm"
+    embedding_size: int = 256
+    hidden_size: int = 512
+    num_layers: int = 2
+    cutoffs: tuple[int, ...] = (500, 4000, 12000)
+    div_value: float = 1.0
+    # regularisation
+    embedding_dropout: float = 0.0
+    input_dropout: float = 0.1
+    hidden_dropout: float = 0.1
+    output_dropout: float = 0.2
+    weight_dropout: float = 0.0
+    alpha: float = 0.0
+    beta: float = 0.0
+    weight_decay: float = 1e-6
+    # the run
+    optimizer: str = "adam"
+    schedule: str = "one-cycle"
+    lr: float = 4e-3
+    clip: float = 0.25
+    nonmono: int = 5
+    batch_size: int = 40
+    bptt: int = 70
+    epochs: int = 4
+    seed: int = 11785
+
+
+# Merity et al. 2017, section 5, for a GPU.
+AWD_LSTM = Config(
+    embedding_size=400,
+    hidden_size=1150,
+    num_layers=3,
+    cutoffs=(),
+    embedding_dropout=0.1,
+    input_dropout=0.65,
+    hidden_dropout=0.2,
+    output_dropout=0.4,
+    weight_dropout=0.5,
+    alpha=2.0,
+    beta=1.0,
+    weight_decay=1.2e-6,
+    optimizer="nt-asgd",
+    schedule="constant",
+    lr=30.0,
+    batch_size=80,
+    epochs=750,
+)
+
+PRESETS = {"quick": Config(), "awd-lstm": AWD_LSTM}
