@@ -54,6 +54,7 @@ class Result:
     """
 
     submission: str
+    submission_digest: str
     corpus: str
     fixtures: str
     rubric: str

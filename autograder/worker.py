@@ -173,6 +173,8 @@ def load_model(worker: Worker) -> nn.Module:
     if hasattr(inference, "load_model"):
         return inference.load_model(str(worker.root), vocab_size)
     model_class = worker.get("language_model")
+    if worker.spec["weights"] is None:
+        raise FileNotFoundError("no weights were handed in")
     path = worker.root / worker.spec["weights"]
     if path.suffix == ".safetensors":
         with safetensors.safe_open(path, "pt") as file:

@@ -1,0 +1,195 @@
+"""Where the parts of a problem's drawing stand: the NLL axis, the rubric's points, the marks.
+
+Across, everything is a percentage of the width, so that one drawing serves a phone and paper with
+its letters unscaled; down, everything is in pixels. Not covered: colours and words around it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .figures import nll, number
+
+NARROW = 330  # pixels: the width at which no two labels may touch
+LETTER = 6.6  # pixels of one character of a label, generously
+TOP, BASE = 30, 112  # pixels: the height of all points, and of none
+ROW = 17  # pixels of a row of labels
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A label at a place: `x` in percent, `y` its baseline, `anchor` as in SVG."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A straight piece of the rubric: ends in percent across and pixels down."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A drawing: `band` is two standard errors each way as (x, width); `beyond`, that the NLL lies
+    past the axis' end."""
+
+    height: int
+    rubric: tuple[Line, ...]
+    steps: tuple[Mark, ...]
+    ticks: tuple[Mark, ...]
+    references: tuple[Mark, ...]
+    here: Mark | None
+    band: tuple[float, float] | None
+    earned: float | None
+    beyond: bool
+    summary: str
+
+
+def draw(
+    steps: Sequence[tuple[float, float]],
+    value: float | None,
+    stderr: float | None,
+    references: Sequence[tuple[str, float]],
+) -> Scale | None:
+    """Lay out the scale of one problem; None where there is nothing to place.
+
+    Args:
+        steps: the rubric's `(nll, points)`, best first.
+        value: the submission's NLL.
+        stderr: its standard error.
+        references: `(name, nll)` of other marks.
+    """
+    places = [step[0] for step in steps] + [at for _, at in references]
+    if value is None and not places:
+        return None
+    low, high = _range(places, value)
+    top = max((worth for _, worth in steps), default=0.0)
+
+    def x(at: float) -> float:
+        return round(100 * (min(max(at, low), high) - low) / (high - low), 2)
+
+    def y(worth: float) -> float:
+        return round(BASE - (BASE - TOP) * worth / top, 1) if top > 0 else float(BASE)
+
+    corners = [(0.0, y(steps[0][1]))] if steps else []
+    corners += [(x(at), y(worth)) for at, worth in steps]
+    corners += [(100.0, corners[-1][1])] if steps else []
+    marks, rows = _rows([(f"{name} {nll(at)}", x(at)) for name, at in references], BASE + 2 * ROW)
+    here = band = None
+    if value is not None:
+        text = f"you: {nll(value)}"
+        here = Mark(x(value), 12, text, _anchor(x(value), text))
+        if stderr is not None:
+            left, right = x(value - 2 * stderr), x(value + 2 * stderr)
+            band = (left, round(right - left, 2))
+    return Scale(
+        height=BASE + (1 + rows) * ROW + 8,
+        rubric=tuple(
+            Line(*start, *end) for start, end in zip(corners, corners[1:], strict=False)
+        ),
+        steps=_labels([(x(at), y(worth) - 6, number(worth)) for at, worth in steps]),
+        ticks=tuple(
+            Mark(x(tick), BASE + 15, number(tick), _anchor(x(tick), number(tick)))
+            for tick in _ticks(low, high)
+        ),
+        references=marks,
+        here=here,
+        band=band,
+        earned=None if value is None or not steps else y(_worth(value, steps)),
+        beyond=value is not None and value > high,
+        summary=_summary(steps, value, references),
+    )
+
+
+def _range(places: Sequence[float], value: float | None) -> tuple[float, float]:
+    """The axis' ends: all places with a margin, the value too unless it lies far out."""
+    low, high = (min(places), max(places)) if places else (value or 0.0, value or 0.0)
+    room = max(high - low, 1.0)
+    if value is not None:
+        low = min(low, value)
+        high = max(high, min(value, high + room / 2))
+    margin = 0.06 * max(high - low, 1.0)
+    return max(0.0, low - margin) if low >= 0 else low - margin, high + margin
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers on the axis, about six."""
+    rough = (high - low) / 6
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [round(place * step, 10) for place in range(first, last + 1)]
+
+
+def _worth(value: float, steps: Sequence[tuple[float, float]]) -> float:
+    """The height of the rubric's line at an NLL."""
+    if value <= steps[0][0]:
+        return steps[0][1]
+    for (left, more), (right, less) in zip(steps, steps[1:], strict=False):
+        if left <= value <= right:
+            return more + (less - more) * (value - left) / (right - left)
+    return steps[-1][1]
+
+
+def _width(text: str) -> float:
+    """Of a label, in percent of the narrowest drawing."""
+    return 100 * LETTER * len(text) / NARROW
+
+
+def _anchor(x: float, text: str) -> str:
+    half = _width(text) / 2
+    return "start" if x < half else "end" if x > 100 - half else "middle"
+
+
+def _span(x: float, text: str) -> tuple[float, float]:
+    left = x - _width(text) * {"start": 0, "middle": 0.5, "end": 1}[_anchor(x, text)]
+    return left, left + _width(text)
+
+
+def _rows(labels: list[tuple[str, float]], first: int) -> tuple[tuple[Mark, ...], int]:
+    """Put labels into as few rows as keep them apart on the narrowest drawing."""
+    ends: list[float] = []
+    marks = []
+    for text, x in sorted(labels, key=lambda label: label[1]):
+        left, right = _span(x, text)
+        row = next((row for row, end in enumerate(ends) if end < left), len(ends))
+        ends[row : row + 1] = [right]
+        marks.append(Mark(x, first + row * ROW, text, _anchor(x, text)))
+    return tuple(marks), len(ends)
+
+
+def _labels(places: list[tuple[float, float, str]]) -> tuple[Mark, ...]:
+    """The points at the rubric's corners: the outermost, then those that find room."""
+    kept: list[Mark] = []
+    order = places[:1] + places[:0:-1] if places else []
+    for x, y, text in order:
+        left, right = _span(x, text)
+        clear = all(
+            right < _span(mark.x, mark.text)[0]
+            or left > _span(mark.x, mark.text)[1]
+            or abs(y - mark.y) > ROW - 4
+            for mark in kept
+        )
+        if clear:
+            kept.append(Mark(x, y, text, _anchor(x, text)))
+    return tuple(kept)
+
+
+def _summary(
+    steps: Sequence[tuple[float, float]],
+    value: float | None,
+    references: Sequence[tuple[str, float]],
+) -> str:
+    """The drawing in words."""
+    parts = ["no NLL was measured" if value is None else f"this submission {nll(value)}"]
+    parts += [f"{number(worth)} points at NLL {nll(at)}" for at, worth in steps]
+    parts += [f"{name} {nll(at)}" for name, at in references]
+    return "; ".join(parts)
