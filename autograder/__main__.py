@@ -6,10 +6,12 @@ Needs nothing but Python: the first call sets up `.venv` and goes on in it (`env
 import sys
 
 if sys.version_info < (3, 10):
-    sys.exit("This kit needs Python 3.10 or newer; this is {}.{}. Try another with make's "
-             "PYTHON=python3.12, say.".format(*sys.version_info))
+    sys.exit(
+        "This kit needs Python 3.10 or newer; this is {}.{}. Try another with make's "
+        "PYTHON=python3.12, say.".format(*sys.version_info)
+    )
 
-from autograder import environment  # noqa: E402 - an old Python could not read it
+from autograder import environment
 
 if __name__ == "__main__":
     environment.enter(sys.argv[1:])

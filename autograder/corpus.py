@@ -185,7 +185,7 @@ def load(
     source = None if given is None else Path(given).expanduser()
     if source is not None:
         _locate(source)  # a wrong path is an error even when the cache would do
-    folder = Path(data or os.environ.get("LMKIT_DATA") or _project_root() / "data").expanduser()
+    folder = data_folder(data)
     cache = folder / CACHE_NAME
     corpus = _read_cache(cache)
     if corpus is not None:
@@ -211,6 +211,11 @@ def load(
             f"the data folder {folder} cannot be used ({error}); expected a folder that can be "
             "written to. Name another one with LMKIT_DATA=/path/to/folder."
         ) from error
+
+
+def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
+    """Where data is kept: `given`, else LMKIT_DATA, else `data/` of the project."""
+    return Path(given or os.environ.get("LMKIT_DATA") or _project_root() / "data").expanduser()
 
 
 def resolve(
@@ -257,9 +262,11 @@ def export(corpus: Corpus, folder: str | os.PathLike[str]) -> None:
 def numbers() -> Corpus:
     """The embedded corpus: 1 to 9,999 in English words, each followed by `.`.
 
-    An article is a run of a hundred (1-99, 100-199, ..., 9900-9999); the ones
-    whose index ends in 3 are validation, in 7 test, the others training. The
-    vocabulary is 29 words and `.`, sorted by code point; there are no lines.
+    An article is a run of a hundred (1-99, 100-199, ..., 9900-9999). It is
+    validation if the digits of its thousands and hundreds add up to 3 (mod 10),
+    test if to 7, else training: so each digit is seen in each place while
+    training. The vocabulary is 29 words and `.`, sorted by code point; there are
+    no lines.
     """
     articles = [
         [word for n in range(max(1, start), start + 100) for word in (*_spell(n), ".")]
@@ -269,7 +276,7 @@ def numbers() -> Corpus:
     index = _index(vocab)
     parts: dict[str, list[list[str]]] = {name: [] for name in SPLITS}
     for i, article in enumerate(articles):
-        parts[{3: "valid", 7: "test"}.get(i % 10, "train")].append(article)
+        parts[{3: "valid", 7: "test"}.get((i + i // 10) % 10, "train")].append(article)
     splits = {
         name: _split([word for article in part for word in article], map(len, part), [], index)
         for name, part in parts.items()

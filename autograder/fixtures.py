@@ -164,5 +164,5 @@ def load(folder: Path) -> Fixtures:
         return fixtures
     except FixtureError:
         raise
-    except Exception as error:  # noqa: BLE001 - zip, JSON, NumPy: damage has many faces
+    except Exception as error:
         raise FixtureError(f"no fixtures can be read from {folder}: {error}") from error

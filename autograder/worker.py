@@ -63,9 +63,7 @@ class Worker:
     def array(self, name: str, value: Any) -> None:
         """Report numbers, as float32 or int64."""
         array = as_array(value)
-        self.write(
-            {"name": name, "dtype": array.dtype.str, "shape": array.shape}, array.tobytes()
-        )
+        self.write({"name": name, "dtype": array.dtype.str, "shape": array.shape}, array.tobytes())
 
     # The submission.
 
@@ -103,10 +101,14 @@ class Worker:
         """The class that `module` has to hold."""
         # One submission may import another of its modules first; each gets loaded by path.
         for other in CLASSES:
-            if other != module and other not in sys.modules and (self.root / f"{other}.py").exists():
+            if (
+                other != module
+                and other not in sys.modules
+                and (self.root / f"{other}.py").exists()
+            ):
                 try:
                     self.module(other)
-                except Exception:  # noqa: BLE001, S110 - its own step reports it
+                except Exception:  # noqa: BLE001 - its own step reports it
                     pass
         loaded = self.module(module)
         name = CLASSES[module]
@@ -292,7 +294,7 @@ def report_first_nll(worker: Worker, model: nn.Module, inputs: Tensor, targets: 
         scores = scores.reshape(-1, size)
         if len(scores) == len(flat):
             worker.value("first_nll", nn.functional.cross_entropy(scores, flat).item())
-    except Exception:  # noqa: BLE001, S110 - only a comparison is lost
+    except Exception:  # noqa: BLE001 - only a comparison is lost
         pass
 
 

@@ -1,12 +1,13 @@
 """Prediction of the next word, and generation of text."""
 
 import torch
+from evaluation import greedy, next_word
 from language_model import LanguageModel
 from torch import Tensor
 
 
 class TestLanguageModel:
-    """The two functions that are graded, called on the class."""
+    """The two functions that are graded, called on the class, without an instance."""
 
     __test__ = False  # not a pytest class, whatever its name says
 
@@ -16,41 +17,31 @@ class TestLanguageModel:
         """Score the word that comes after each row.
 
         Args:
-            inp: int64 [batch, length], array or tensor.
-            model: a trained model.
+            inp: int64 [batch, length].
+            model: a trained model; it is switched to evaluation mode here.
 
         Returns:
-            float [batch, vocabulary], raw scores (here log-probabilities, which are scores too).
+            float [batch, vocabulary], raw scores (log-probabilities are scores too).
         """
         model.eval()
-        return _next_word(model, _ids(inp, model))[0]
+        return next_word(model, _on_device(inp, model))[0]
 
     @staticmethod
     @torch.no_grad()
     def generation(inp: Tensor, forward: int, model: LanguageModel) -> Tensor:
-        """Continue each row greedily.
+        """Continue each row greedily, with the best word at each step.
 
         Args:
-            inp: int64 [batch, length], array or tensor.
+            inp: int64 [batch, length].
             forward: how many words to write.
-            model: a trained model.
+            model: a trained model; it is switched to evaluation mode here.
 
         Returns:
             int64 [batch, forward], the new words only.
         """
         model.eval()
-        words, hidden, out = _ids(inp, model), None, []
-        for _ in range(forward):
-            scores, hidden = _next_word(model, words, hidden)
-            words = scores.argmax(dim=-1, keepdim=True)
-            out.append(words)
-        return torch.cat(out, dim=1)
+        return greedy(model, _on_device(inp, model), forward)
 
 
-def _ids(inp: Tensor, model: LanguageModel) -> Tensor:
-    return torch.as_tensor(inp, dtype=torch.int64, device=model.rank.device)
-
-
-def _next_word(model: LanguageModel, words: Tensor, hidden=None):
-    _, features, hidden = model.features(words, hidden)
-    return model.log_probs(features[:, -1]), hidden
+def _on_device(inp: Tensor, model: LanguageModel) -> Tensor:
+    return torch.as_tensor(inp, dtype=torch.int64, device=next(model.parameters()).device)

@@ -1,132 +1,60 @@
-"""The AWD-LSTM and its relatives: a regularised recurrent language model."""
+"""The language model: an AWD-LSTM or one of its relatives."""
 
-import torch
-from recurrent import QRNN, WeightDropoutLSTM
-from regularization import embedding_dropout, locked_dropout
-from softmax import AdaptiveSoftmax, FullSoftmax
-from torch import Tensor, nn
+from typing import Any
 
-Hidden = list[tuple[Tensor, Tensor]]
+from recurrent import Network
+from torch import Tensor
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(Network):
     """Scores the next word at every time step of a window.
 
-    Embedding, a stack of recurrent layers, and an output layer tied to the embedding; the last
-    layer is as wide as the embedding (Merity et al. 2017, section 4.5 and 4.4).
+    Settings that you do not use may be left out of the signature: only those that are there are
+    passed. They are saved with the weights, and build the model again when it is graded.
 
     Args:
         vocab_size: words in the vocabulary.
-        embedding_size: features of a word, and of the last layer.
+        embedding_size: features of a word, and of the last layer where weights are tied.
         hidden_size: features of the other recurrent layers.
         num_layers: recurrent layers.
-        cell: "lstm" or "qrnn".
-        cutoffs: ranks at which the clusters of an adaptive softmax begin; empty for a full softmax.
-        div_value: see `AdaptiveSoftmax`.
+        cell: "lstm", or another recurrent layer that you offer.
+        cutoffs: where the clusters of an adaptive softmax begin; empty for a full softmax.
         embedding_dropout: probability that a word disappears from the window.
         input_dropout: locked dropout on the embedded words.
         hidden_dropout: locked dropout between layers.
         output_dropout: locked dropout on the last layer's output.
-        weight_dropout: DropConnect on the hidden-to-hidden weights (an LSTM's) or gates (a QRNN's).
-
-    Raises:
-        ValueError: an unknown cell.
+        weight_dropout: DropConnect on the hidden-to-hidden weights.
     """
 
     def __init__(
         self,
         vocab_size: int,
         embedding_size: int = 256,
-        hidden_size: int = 512,
+        hidden_size: int = 256,
         num_layers: int = 2,
         cell: str = "lstm",
         cutoffs: tuple[int, ...] = (500, 4000, 12000),
-        div_value: float = 1.0,
         embedding_dropout: float = 0.0,
-        input_dropout: float = 0.0,
-        hidden_dropout: float = 0.0,
-        output_dropout: float = 0.0,
+        input_dropout: float = 0.1,
+        hidden_dropout: float = 0.1,
+        output_dropout: float = 0.1,
         weight_dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.embedding_dropout = embedding_dropout
-        self.input_dropout = input_dropout
-        self.hidden_dropout = hidden_dropout
-        self.output_dropout = output_dropout
-        self.embedding = nn.Embedding(vocab_size, embedding_size)
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
-        sizes = [embedding_size, *[hidden_size] * (num_layers - 1), embedding_size]
-        layers = []
-        for i in range(num_layers):
-            if cell == "lstm":
-                layer = WeightDropoutLSTM(sizes[i], sizes[i + 1], weight_dropout)
-            elif cell == "qrnn":
-                layer = QRNN(sizes[i], sizes[i + 1], 2 if i == 0 else 1, weight_dropout)
-            else:
-                raise ValueError(f'cell is "lstm" or "qrnn", not {cell!r}')
-            layers.append(layer)
-        self.layers = nn.ModuleList(layers)
-        weight = self.embedding.weight
-        self.decoder = (
-            AdaptiveSoftmax(weight, tuple(cutoffs), div_value) if cutoffs else FullSoftmax(weight)
-        )
-        # The embedding's rows stand in order of frequency; rank[id] is a word's row.
-        self.register_buffer("rank", torch.arange(vocab_size))
-
-    def set_counts(self, counts: Tensor) -> None:
-        """Tell an untrained model how often each word occurs.
-
-        It orders the embedding's rows by frequency, so that an adaptive softmax can save work, and
-        starts the output biases at the words' log-frequencies, which saves learning them.
-
-        Args:
-            counts: int64 [vocabulary], occurrences of each word in the training split.
-        """
-        order = counts.argsort(descending=True, stable=True)
-        self.rank[order] = torch.arange(len(order), device=self.rank.device)
-        self.decoder.set_unigram((counts[order] + 1.0).div(counts.sum() + len(order)))
-
-    def features(
-        self, inputs: Tensor, hidden: Hidden | None = None
-    ) -> tuple[Tensor, Tensor, Hidden]:
-        """Run all layers but the output layer.
-
-        Args:
-            inputs: int64 [batch, time].
-            hidden: what an earlier call returned, to read on from there; None starts from zeros.
-
-        Returns:
-            raw: float [batch, time, embedding_size], the last layer's output.
-            dropped: the same after output dropout.
-            hidden: one state a layer.
-        """
-        x = embedding_dropout(
-            self.embedding.weight, self.rank[inputs], self.embedding_dropout, self.training
-        )
-        x = locked_dropout(x, self.input_dropout, self.training)
-        states: Hidden = []
-        for i, layer in enumerate(self.layers):
-            if i > 0:
-                x = locked_dropout(x, self.hidden_dropout, self.training)
-            x, state = layer(x, None if hidden is None else hidden[i])
-            states.append(state)
-        return x, locked_dropout(x, self.output_dropout, self.training), states
-
-    def nll(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Return -log p(target) a word.
-
-        Args:
-            features: float [batch, time, embedding_size].
-            targets: int64 [batch, time].
-
-        Returns:
-            float [batch, time], in nats.
-        """
-        return self.decoder.nll(features.flatten(0, 1), self.rank[targets].flatten()).view(
-            targets.shape
+        super().__init__(
+            vocab_size,
+            embedding_size,
+            hidden_size,
+            num_layers,
+            cell,
+            cutoffs,
+            embedding_dropout,
+            input_dropout,
+            hidden_dropout,
+            output_dropout,
+            weight_dropout,
         )
 
-    def forward(self, inputs: Tensor, hidden: Hidden | None = None) -> tuple[Tensor, Hidden]:
+    def forward(self, inputs: Tensor, hidden: Any = None) -> tuple[Tensor, Any]:
         """Score the next word at every time step.
 
         Args:
@@ -134,13 +62,8 @@ class LanguageModel(nn.Module):
             hidden: what an earlier call returned, to read on from there; None starts from zeros.
 
         Returns:
-            log-probabilities, float [batch, time, vocabulary], and the hidden state after the
-            last step. Log-probabilities are scores: their softmax is the probabilities.
+            scores, float [batch, time, vocabulary], whose softmax is the probabilities, and the
+            hidden state after the last step.
         """
         _, features, hidden = self.features(inputs, hidden)
         return self.log_probs(features), hidden
-
-    def log_probs(self, features: Tensor) -> Tensor:
-        """Return log p of every word, float [..., vocabulary], of features [..., features]."""
-        by_rank = self.decoder.log_probs(features.flatten(0, -2))
-        return by_rank[:, self.rank].view(*features.shape[:-1], -1)

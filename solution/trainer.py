@@ -12,7 +12,7 @@ from optim import NTASGD, constant, one_cycle
 from regularization import activation_regularization, temporal_activation_regularization
 from torch import Tensor
 
-SCHEDULES = {"constant": constant, "one-cycle": one_cycle}
+_SCHEDULES = {"constant": constant, "one-cycle": one_cycle}
 
 
 class LanguageModelTrainer:
@@ -56,8 +56,8 @@ class LanguageModelTrainer:
         model.set_counts(counts.to(self.device))
         self.epoch_tokens = max(1, int(counts.sum()))
         self.optimizer = self._make_optimizer()
-        if self.config.schedule not in SCHEDULES:
-            raise ValueError(f"schedule is one of {sorted(SCHEDULES)}, not {self.config.schedule}")
+        if self.config.schedule not in _SCHEDULES:
+            raise ValueError(f"schedule is one of {sorted(_SCHEDULES)}, not {self.config.schedule}")
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         config, params = self.config, list(self.model.parameters())
@@ -99,7 +99,7 @@ class LanguageModelTrainer:
             Mean NLL a word, in nats, regularisers apart.
 
         Raises:
-            FloatingPointError: the loss is not finite; the weights are left as they were.
+            FloatingPointError: the loss is not finite.
         """
         config = self.config
         inputs, targets = inputs.to(self.device), targets.to(self.device)
@@ -131,7 +131,7 @@ class LanguageModelTrainer:
 
     def _set_learning_rate(self, length: int) -> None:
         progress = self.tokens_seen / (self.max_epochs * self.epoch_tokens)
-        factor = SCHEDULES[self.config.schedule](progress)
+        factor = _SCHEDULES[self.config.schedule](progress)
         for group in self.optimizer.param_groups:
             # Short windows take short steps (Merity et al. 2017, section 4.1).
             group["lr"] = self.config.lr * factor * length / self.config.bptt
@@ -143,7 +143,7 @@ class LanguageModelTrainer:
 
     @torch.no_grad()
     def test(self) -> float:
-        """Validate, with the averaged weights where the optimizer keeps some.
+        """Validate, in evaluation mode and without gradients.
 
         Returns:
             Mean NLL a word of `valid_loader`, in nats.
@@ -170,7 +170,7 @@ class LanguageModelTrainer:
         return nll
 
     def save(self) -> Path:
-        """Write the weights (averaged where there are averages) and the model's settings.
+        """Write the weights, and the settings that build the model, with `checkpoint.save`.
 
         Returns:
             The file: `runs/train/<run_id>/checkpoint.safetensors`.

@@ -135,7 +135,7 @@ def _ids(array: np.ndarray, side: str, vocabulary: int) -> np.ndarray:
             f"{side} hold numbers that are not whole, such as {array.ravel()[0]}",
             "batches are word ids: torch.LongTensor",
         )
-    if ids.size and not (0 <= ids.min() and ids.max() < vocabulary):
+    if ids.size and not (ids.min() >= 0 and ids.max() < vocabulary):
         raise Problem(
             f"{side} hold {int(ids.min())} to {int(ids.max())}, where ids are 0 to {vocabulary - 1}",
             "yield the ids of the dataset as they are",

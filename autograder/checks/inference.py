@@ -18,7 +18,7 @@ RTOL = 2e-3
 
 
 def shape(seen: Observation) -> str:
-    """prediction gives finite float scores [batch, vocabulary]."""
+    """Prediction gives finite float scores [batch, vocabulary]."""
     scores = _scores(seen)
     if scores.dtype.kind != "f":
         raise Problem(
@@ -82,7 +82,7 @@ def context(seen: Observation) -> str:
 
 
 def words(seen: Observation) -> str:
-    """generation gives int64 [batch, forward] ids, the new words only."""
+    """Generation gives int64 [batch, forward] ids, the new words only."""
     _words(seen)
     return f"{made_up.FORWARD} new words a row"
 

@@ -33,9 +33,7 @@ def locked_dropout(seen: Observation) -> str:
             "draw it once a window, of shape [batch, 1, features]",
         )
     if (kept == kept[:1]).all():
-        raise Problem(
-            "the mask is the same for every row", "draw one a row: [batch, 1, features]"
-        )
+        raise Problem("the mask is the same for every row", "draw one a row: [batch, 1, features]")
     _scaled(out[kept], x[kept])
     return "one mask a row, the same at every step"
 
@@ -69,7 +67,7 @@ def embedding_dropout(seen: Observation) -> str:
 
 
 def activation_regularization(seen: Observation) -> str:
-    """alpha * mean(h ** 2)."""
+    """Alpha * mean(h ** 2)."""
     x = made_up.activations().astype(np.float64)
     causes = {
         2 * np.abs(x).mean(): "that is the mean of |h|: square it",
@@ -82,11 +80,14 @@ def activation_regularization(seen: Observation) -> str:
 
 
 def temporal_activation_regularization(seen: Observation) -> str:
-    """beta * mean((h[t + 1] - h[t]) ** 2)."""
+    """Beta * mean((h[t + 1] - h[t]) ** 2)."""
     x = made_up.activations().astype(np.float64)
     step = np.diff(x, axis=1)
     causes = {
-        2 * np.square(np.diff(x, axis=0)).mean(): "that is the change from row to row: time is axis 1",
+        2
+        * np.square(
+            np.diff(x, axis=0)
+        ).mean(): "that is the change from row to row: time is axis 1",
         2 * np.square(np.diff(x, axis=2)).mean(): "that is the change from feature to feature: "
         "time is axis 1",
         2 * np.abs(step).mean(): "that is the mean of |change|: square it",
@@ -176,9 +177,5 @@ def judge(seen: dict[str, Observation]) -> list[Verdict]:
                 Verdict(f"regularization.{name}", title, None, "left alone, which costs nothing")
             )
         else:
-            verdicts.append(
-                examine(f"regularization.{name}", title, observation, globals()[name])
-            )
+            verdicts.append(examine(f"regularization.{name}", title, observation, globals()[name]))
     return verdicts
-
-

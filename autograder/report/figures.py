@@ -19,7 +19,7 @@ _KNOWN: dict[str, tuple[str, str, str]] = {
     "prediction_nll": (
         "Prediction NLL",
         "nll",
-        "Mean negative log likelihood, in nats, of the next word under your model. Lower is better.",
+        "Mean negative log likelihood of the next word under your model, in nats. Lower is better.",
     ),
     "prediction_nll_stderr": (
         "its standard error",

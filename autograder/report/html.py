@@ -1,8 +1,9 @@
 """Renders a result as one self-contained page: no script, no font, no picture from elsewhere.
 
-The template escapes everything; `view.py` and `clean` below have taken out what cannot be seen.
+The template escapes everything; what acts or hides is taken out of all that it puts out.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from ..files import atomic_write
 from ..result import Result
 from . import figures, view
 from .scale import Scale, draw
-from .text import line, plain
+from .text import plain
 
+_DIGEST = re.compile(r"[0-9a-f]{32,}")
 # What else stands on each problem's axis.
 _REFERENCES = {
     "prediction": (("referee", "referee_prediction_nll"), ("guessing", "uniform_nll")),
@@ -24,12 +26,13 @@ _REFERENCES = {
 def render(result: Result) -> str:
     """Return the page."""
     seen = view.of(result)
-    return _environment().get_template("report.html.j2").render(
+    template = _environment().get_template("report.html.j2")
+    return template.render(
         view=seen,
         scales={problem.name: _scale(problem, result.metrics) for problem in seen.problems},
         figures=figures.table(result.metrics),
         samples=[
-            {key: line(sample.get(key, ""), 600) for key in ("prompt", "generated", "human")}
+            {key: sample.get(key, "") for key in ("prompt", "generated", "human")}
             for sample in result.samples
         ],
         facts=_facts(result),
@@ -53,20 +56,31 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        # A second lock: whatever is put out has been cleaned, or is a number or escaped already.
+        # Whatever is put out is cleaned here; what is no `str` is a number, or came from a macro.
         finalize=lambda value: plain(value) if type(value) is str else value,
     )
 
 
 def _scale(problem: view.Problem, metrics: dict[str, float]) -> Scale | None:
     references = [(name, metrics[key]) for name, key in _REFERENCES[problem.name] if key in metrics]
-    return draw(problem.steps, problem.nll, problem.stderr, references)
+    earned = problem.group.score if problem.group is not None else None
+    return draw(problem.steps, problem.nll, problem.stderr, earned, references)
 
 
 def _facts(result: Result) -> list[tuple[str, list[tuple[str, str]]]]:
     """The small print: digests, environment, timing."""
-    digests = [("fixtures", line(result.fixtures)), ("rubric", line(result.rubric))]
-    environment = [(line(key), line(text)) for key, text in sorted(result.environment.items())]
-    timing = [(line(key), figures.seconds(taken)) for key, taken in result.timing.items()]
+    made = [
+        ("submission", result.submission_digest),
+        ("fixtures", result.fixtures),
+        ("rubric", result.rubric),
+    ]
+    digests = [(name, _short(digest)) for name, digest in made if digest]
+    environment = [(key, _short(text)) for key, text in sorted(result.environment.items())]
+    timing = [(key, figures.seconds(taken)) for key, taken in result.timing.items()]
     tables = [("Digests", digests), ("Environment", environment), ("Timing", timing)]
     return [(title, rows) for title, rows in tables if rows]
+
+
+def _short(text: str) -> str:
+    """Sixteen digits of a digest, which results.json has whole; other text as it is."""
+    return f"{text[:16]}…" if _DIGEST.fullmatch(text) else text

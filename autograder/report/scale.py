@@ -7,12 +7,13 @@ its letters unscaled; down, everything is in pixels. Not covered: colours and wo
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .figures import nll, number
 
 NARROW = 330  # pixels: the width at which no two labels may touch
 LETTER = 6.6  # pixels of one character of a label, generously
-TOP, BASE = 30, 112  # pixels: the height of all points, and of none
+TOP, BASE = 38, 120  # pixels: the height of all points, and of none
 ROW = 17  # pixels of a row of labels
 
 
@@ -38,8 +39,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Scale:
-    """A drawing: `band` is two standard errors each way as (x, width); `beyond`, that the NLL lies
-    past the axis' end."""
+    """A drawing.
+
+    `band` is two standard errors each way as (x, width); `earned` the height of the points that
+    were given; `beyond` says that the NLL lies past the axis' end.
+    """
 
     height: int
     rubric: tuple[Line, ...]
@@ -57,6 +61,7 @@ def draw(
     steps: Sequence[tuple[float, float]],
     value: float | None,
     stderr: float | None,
+    earned: float | None,
     references: Sequence[tuple[str, float]],
 ) -> Scale | None:
     """Lay out the scale of one problem; None where there is nothing to place.
@@ -65,12 +70,13 @@ def draw(
         steps: the rubric's `(nll, points)`, best first.
         value: the submission's NLL.
         stderr: its standard error.
+        earned: its points; they may lie below the rubric's line.
         references: `(name, nll)` of other marks.
     """
     places = [step[0] for step in steps] + [at for _, at in references]
     if value is None and not places:
         return None
-    low, high = _range(places, value)
+    low, high = _range(places, value, 2 * (stderr or 0.0))
     top = max((worth for _, worth in steps), default=0.0)
 
     def x(at: float) -> float:
@@ -92,10 +98,10 @@ def draw(
             band = (left, round(right - left, 2))
     return Scale(
         height=BASE + (1 + rows) * ROW + 8,
-        rubric=tuple(
-            Line(*start, *end) for start, end in zip(corners, corners[1:], strict=False)
+        rubric=tuple(Line(*start, *end) for start, end in pairwise(corners)),
+        steps=_labels(
+            [(x(at), y(worth) - 5, number(worth)) for at, worth in steps], here.x if here else None
         ),
-        steps=_labels([(x(at), y(worth) - 6, number(worth)) for at, worth in steps]),
         ticks=tuple(
             Mark(x(tick), BASE + 15, number(tick), _anchor(x(tick), number(tick)))
             for tick in _ticks(low, high)
@@ -103,40 +109,30 @@ def draw(
         references=marks,
         here=here,
         band=band,
-        earned=None if value is None or not steps else y(_worth(value, steps)),
+        earned=None if value is None or earned is None or not steps else y(earned),
         beyond=value is not None and value > high,
         summary=_summary(steps, value, references),
     )
 
 
-def _range(places: Sequence[float], value: float | None) -> tuple[float, float]:
+def _range(places: Sequence[float], value: float | None, error: float) -> tuple[float, float]:
     """The axis' ends: all places with a margin, the value too unless it lies far out."""
     low, high = (min(places), max(places)) if places else (value or 0.0, value or 0.0)
     room = max(high - low, 1.0)
     if value is not None:
-        low = min(low, value)
-        high = max(high, min(value, high + room / 2))
+        low = min(low, max(value - error, value - room / 2))
+        high = max(high, min(value + error, high + room / 2))
     margin = 0.06 * max(high - low, 1.0)
     return max(0.0, low - margin) if low >= 0 else low - margin, high + margin
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers on the axis, about six."""
-    rough = (high - low) / 6
+    """Round numbers on the axis, eight at most."""
+    rough = (high - low) / 8
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
     first, last = math.ceil(low / step), math.floor(high / step)
     return [round(place * step, 10) for place in range(first, last + 1)]
-
-
-def _worth(value: float, steps: Sequence[tuple[float, float]]) -> float:
-    """The height of the rubric's line at an NLL."""
-    if value <= steps[0][0]:
-        return steps[0][1]
-    for (left, more), (right, less) in zip(steps, steps[1:], strict=False):
-        if left <= value <= right:
-            return more + (less - more) * (value - left) / (right - left)
-    return steps[-1][1]
 
 
 def _width(text: str) -> float:
@@ -166,21 +162,22 @@ def _rows(labels: list[tuple[str, float]], first: int) -> tuple[tuple[Mark, ...]
     return tuple(marks), len(ends)
 
 
-def _labels(places: list[tuple[float, float, str]]) -> tuple[Mark, ...]:
-    """The points at the rubric's corners: the outermost, then those that find room."""
-    kept: list[Mark] = []
-    order = places[:1] + places[:0:-1] if places else []
-    for x, y, text in order:
-        left, right = _span(x, text)
-        clear = all(
-            right < _span(mark.x, mark.text)[0]
-            or left > _span(mark.x, mark.text)[1]
-            or abs(y - mark.y) > ROW - 4
-            for mark in kept
+def _labels(places: list[tuple[float, float, str]], avoid: float | None) -> tuple[Mark, ...]:
+    """The points at the rubric's corners: the outermost, then those that find room.
+
+    They stand right of their corners, where the falling line leaves the air to them, and not across
+    the submission's line at `avoid`.
+    """
+    kept: list[tuple[float, Mark]] = []
+    for x, y, text in places[:1] + places[:0:-1]:
+        left, anchor = (x, "start") if x < 100 - _width(text) else (x - _width(text), "end")
+        far = all(
+            abs(left - other) > max(_width(text), _width(mark.text)) or abs(y - mark.y) > ROW - 4
+            for other, mark in kept
         )
-        if clear:
-            kept.append(Mark(x, y, text, _anchor(x, text)))
-    return tuple(kept)
+        if far and (avoid is None or not left - 1 < avoid < left + _width(text) + 1):
+            kept.append((left, Mark(x, y, text, anchor)))
+    return tuple(mark for _, mark in kept)
 
 
 def _summary(

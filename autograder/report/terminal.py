@@ -4,6 +4,7 @@ Works at any width, in a pipe (no colour, no boxes) and on a console that knows 
 Untrusted text comes cleaned from `view.py` and goes out as `Text`, which reads no markup.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from ..result import Result
+from ..result import Check, Result
 from . import figures, view
 from .text import line
 
@@ -54,7 +55,7 @@ class _Page:
             part.rstrip()
             before = head if place == 0 else Text(" " * head.cell_len)
             whole = Text.assemble(before, part) if part else Text()
-            self.console.print(whole, soft_wrap=True, highlight=False)
+            self.console.print(whole, highlight=False)
 
     def outcome(self, outcome: str, text: str, indent: int = 0, quiet: bool = False) -> None:
         """Print a line that opens with its outcome's mark."""
@@ -78,13 +79,26 @@ def show(result: Result, console: Console, report: Path | None = None) -> None:
     _flags(page, seen.flags)
     page.write()
     page.write(seen.total + ("" if seen.official else " · practice, not official"), "bold")
-    if seen.first is not None:
-        group, cluster = seen.first
-        what = f"{group.name}: {cluster.rows[0].title}"
-        page.write(what, lead="Start with")
+    _next(page, seen.first)
     if report is not None:
         # Never wrapped: a path in two lines cannot be copied.
         console.print(Text(page.fit(f"Report {line(str(report), 4096)}")), soft_wrap=True)
+
+
+def show_checks(checks: Iterable[Check], console: Console) -> None:
+    """Print checks alone, as `make check` makes them: no problems, no points."""
+    groups, page = view.groups_of(checks), _Page(console)
+    for group in groups:
+        _group(page, group)
+    page.write()
+    page.write(view.counts(groups).capitalize(), "bold")
+    _next(page, view.first_of(groups))
+
+
+def _next(page: _Page, first: tuple[view.Group, view.Cluster] | None) -> None:
+    if first is not None:
+        group, cluster = first
+        page.write(f"{group.name}: {cluster.rows[0].title}", lead="Start with")
 
 
 def _banner(page: _Page, notice: str) -> None:
@@ -120,9 +134,7 @@ def _problem(page: _Page, problem: view.Problem) -> None:
         _details(page, group, failing=several, waiting=several)
 
 
-def _details(
-    page: _Page, group: view.Group, failing: bool = True, waiting: bool = True
-) -> None:
+def _details(page: _Page, group: view.Group, failing: bool = True, waiting: bool = True) -> None:
     """What failed, with what to do; then what was not run, in one line where something failed.
 
     `failing` and `waiting` say whether the titles of failed and of not-run checks are shown.

@@ -15,11 +15,12 @@ PROBLEMS = ("prediction", "generation")
 OUTCOMES = ("failed", "passed", "not run")
 OPTIONAL = "regularization"
 _GROUPS = {  # the order of the report: name, title, what the student wrote there
+    "submission": ("Hand-in", ""),
     "data_loader": ("Data loader", "LanguageModelDataLoader"),
     "language_model": ("Language model", "LanguageModel"),
     "trainer": ("Trainer", "LanguageModelTrainer"),
     "inference": ("Inference", "TestLanguageModel"),
-    OPTIONAL: ("Regularization", "optional"),
+    OPTIONAL: ("Regularization (optional)", ""),
     "weights": ("Weights", ""),
     "prediction": ("Prediction", ""),
     "generation": ("Generation", ""),
@@ -140,13 +141,12 @@ class View:
     @property
     def counts(self) -> str:
         """How many checks failed, passed and were not run."""
-        return counts(self.groups) if self.groups else "nothing was checked"
+        return counts(self.groups)
 
     @property
     def first(self) -> tuple[Group, Cluster] | None:
-        """The failure to mend first: the earliest, an optional class's last of all."""
-        failures = [(group, group.failed[0]) for group in self.groups if group.failed]
-        return min(failures, key=lambda found: found[0].name == OPTIONAL, default=None)
+        """The failure to mend first."""
+        return first_of(self.groups)
 
 
 def of(result: Result) -> View:
@@ -166,6 +166,17 @@ def of(result: Result) -> View:
         problems=problems,
         flags=tuple(plain(flag.message).strip() or line(flag.id) for flag in result.flags),
     )
+
+
+def groups_of(checks: Iterable[Check]) -> tuple[Group, ...]:
+    """The groups of some checks, in the order of the report."""
+    return tuple(_groups(checks).values())
+
+
+def first_of(groups: Iterable[Group]) -> tuple[Group, Cluster] | None:
+    """The failure to mend first: the earliest, an optional class's last of all."""
+    failures = [(group, group.failed[0]) for group in groups if group.failed]
+    return min(failures, key=lambda found: found[0].name == OPTIONAL, default=None)
 
 
 def _groups(checks: Iterable[Check]) -> dict[str, Group]:
@@ -238,6 +249,8 @@ def counts(groups: Iterable[Group], outcomes: tuple[str, ...] = OUTCOMES) -> str
         "not run": sum(len(cluster.rows) for group in groups for cluster in group.not_run),
     }
     words = [(amount, outcome) for outcome in outcomes if (amount := amounts[outcome])]
+    if not words:
+        return "nothing was checked"
     (amount, outcome), *others = words
     rest = [f"{amount} {outcome}" for amount, outcome in others]
     return ", ".join([f"{figures.count(amount, 'check')} {outcome}", *rest])

@@ -39,26 +39,26 @@ class QRNN(nn.Module):
 
         Args:
             x: float [batch, time, input_size].
-            state: `(last input, c)`, float [batch, 1, input_size] and [batch, hidden_size]; None
-                starts from zeros.
+            state: `(last input, c)`, float [1, batch, input_size] and [1, batch, hidden_size], laid
+                out as an LSTM's; None starts from zeros.
 
         Returns:
             output float [batch, time, hidden_size] and the state after the last step.
         """
         if state is None:
             state = (
-                x.new_zeros(x.size(0), 1, self.input_size),
-                x.new_zeros(x.size(0), self.hidden_size),
+                x.new_zeros(1, x.size(0), self.input_size),
+                x.new_zeros(1, x.size(0), self.hidden_size),
             )
         last, c = state
         seen = x
         if self.window == 2:
-            seen = torch.cat([x, torch.cat([last, x[:, :-1]], dim=1)], dim=2)
+            seen = torch.cat([x, torch.cat([last.transpose(0, 1), x[:, :-1]], dim=1)], dim=2)
         weight = F.dropout(self.gates.weight, self.weight_dropout, self.training)
         z, f, o = F.linear(seen, weight, self.gates.bias).chunk(3, dim=2)
         z, f, o = z.tanh(), f.sigmoid(), o.sigmoid()
-        c = forget_pool(z, f, c)
-        return o * c, (x[:, -1:], c[:, -1])
+        c = forget_pool(z, f, c[0])
+        return o * c, (x[:, -1:].transpose(0, 1), c[:, -1].unsqueeze(0))
 
 
 def forget_pool(z: Tensor, f: Tensor, c: Tensor) -> Tensor:

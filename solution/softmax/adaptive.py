@@ -34,15 +34,15 @@ class AdaptiveSoftmax(nn.Module):
         self.weight = weight
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         widths = [max(1, int(features / div_value**k)) for k in range(len(self.sizes) - 1)]
-        self.clusters = nn.Linear(features, len(widths))
+        self.clusters = nn.Linear(features, len(widths)) if widths else None
         self.projections = nn.ModuleList(nn.Linear(features, w, bias=False) for w in widths)
 
     @torch.no_grad()
     def set_unigram(self, probs: Tensor) -> None:
         """Start the biases so that a zero hidden vector gives these probabilities, by rank."""
         self.bias.copy_(probs.log())
-        mass = [part.sum() for part in probs.split(self.sizes)[1:]]
-        if mass:
+        if self.clusters is not None:
+            mass = [part.sum() for part in probs.split(self.sizes)[1:]]
             self.clusters.bias.copy_(torch.stack(mass).log())
 
     def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
@@ -71,11 +71,11 @@ class AdaptiveSoftmax(nn.Module):
             parts.append(tail + head[:, self.sizes[0] + k - 1].unsqueeze(-1))
         return torch.cat(parts, dim=-1)
 
-    def _head(
-        self, hidden: Tensor, rows: tuple[Tensor, ...], biases: tuple[Tensor, ...]
-    ) -> Tensor:
-        common = F.linear(hidden, rows[0], biases[0])
-        return torch.cat([common, self.clusters(hidden)], dim=-1).float()
+    def _head(self, hidden: Tensor, rows: tuple[Tensor, ...], biases: tuple[Tensor, ...]) -> Tensor:
+        scores = F.linear(hidden, rows[0], biases[0])
+        if self.clusters is not None:
+            scores = torch.cat([scores, self.clusters(hidden)], dim=-1)
+        return scores.float()
 
     @staticmethod
     def _tail(projected: Tensor, rows: Tensor, bias: Tensor) -> Tensor:

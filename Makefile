@@ -1,0 +1,50 @@
+# Every command here is also `python -m autograder COMMAND`, for a machine without make.
+
+PYTHON     ?= python3
+SUBMISSION ?= handout
+CORPUS     ?= auto
+DEVICE     ?= auto
+ARGS       ?=
+KIT = "$(PYTHON)" -m autograder
+
+.DEFAULT_GOAL := help
+.PHONY: help grade check train handin data fixtures reference referee test lint bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+grade: ## grade SUBMISSION=handout (solution, a folder, a hand-in file) on CORPUS=auto
+	@$(KIT) grade "$(SUBMISSION)" --corpus "$(CORPUS)" $(ARGS)
+
+check: ## check the four classes of SUBMISSION= in seconds, without training
+	@$(KIT) check "$(SUBMISSION)"
+
+train: ## train SUBMISSION= on DEVICE=auto; more settings in ARGS="--lr 0.002 --epochs 3"
+	@$(KIT) train "$(SUBMISSION)" --corpus "$(CORPUS)" --device "$(DEVICE)" $(ARGS)
+
+handin: ## check SUBMISSION= and pack it into handin.tar
+	@$(KIT) handin "$(SUBMISSION)"
+
+data: ## fetch, verify and encode WikiText-2 (WIKITEXT2= a folder or the zip, to use your own copy)
+	@$(KIT) data $(ARGS)
+
+fixtures: ## instructors: draw hidden fixtures from the test split with SECRET=
+	@$(KIT) fixtures --secret "$(SECRET)" $(ARGS)
+
+reference: ## instructors: train the solution with PRESET=quick (awd-lstm where there is a GPU)
+	@$(KIT) train solution --corpus "$(CORPUS)" --device "$(DEVICE)" $(if $(PRESET),--preset $(PRESET)) $(ARGS)
+
+referee: ## instructors: make CHECKPOINT= the model that judges generated text
+	@$(KIT) referee "$(CHECKPOINT)" $(ARGS)
+
+test: ## run every test
+	@$(KIT) test $(ARGS)
+
+lint: ## check the style of the source
+	@$(KIT) lint
+
+bench: ## measure speed and memory
+	@$(KIT) bench
+
+clean: ## remove .venv, data, runs and dist
+	@$(KIT) clean

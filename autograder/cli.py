@@ -1,0 +1,326 @@
+"""The commands: reads their arguments, calls the rooms, prints what came of it.
+
+Exit status: 0 where a grade could be given (a 0 too), 2 for a usage error, 3 for a fault of the
+grader's own, 130 after Ctrl-C.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+HANDOUT = ROOT / "handout"
+PRACTICE = (
+    "PRACTICE on the embedded corpus `numbers`: this is no grade on WikiText-2, because it could "
+    "not be had.\n"
+)
+
+
+class UsageError(Exception):
+    """The command cannot be carried out as it was given."""
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; return the exit status."""
+    from .corpus import CorpusError
+    from .fixtures import FixtureError
+    from .referee import RefereeError
+    from .rubric import RubricError
+
+    options, rest = parser().parse_known_args(argv)
+    if rest and options.command != "train":
+        parser().error(f"unknown arguments: {' '.join(rest)}")
+    try:
+        return options.run(options, rest) or 0
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (CorpusError, FixtureError, RefereeError, RubricError) as error:
+        print(f"no grade: the grader's own fault, not the submission's.\n{error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the argument parser: one subcommand a command of the Makefile."""
+    top = argparse.ArgumentParser(prog="python -m autograder", description=__doc__.split("\n")[0])
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[..., Any], text: str, **more: Any) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, **more)
+        command.set_defaults(run=run)
+        return command
+
+    def with_submission(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "submission", nargs="?", type=Path, default=HANDOUT, help="folder or hand-in file"
+        )
+
+    def with_corpus(command: argparse.ArgumentParser, default: str = "auto") -> None:
+        command.add_argument("--corpus", choices=("auto", "wikitext2", "numbers"), default=default)
+
+    add("setup", lambda *_: 0, "set up .venv with the packages of constraints.txt")
+    command = add("grade", run_grade, "grade a submission")
+    with_submission(command)
+    with_corpus(command)
+    command.add_argument("--fixtures", type=Path, help="hidden fixtures (default: the public ones)")
+    command.add_argument("--out", type=Path, help="folder for results.json and report.html")
+    command = add("check", run_check, "check the four classes in seconds, without training")
+    with_submission(command)
+    command = add("train", run_train, "train a submission; see --help of handout/train.py")
+    with_submission(command)
+    command = add("handin", run_handin, "check and pack handin.tar")
+    with_submission(command)
+    command.add_argument("--out", type=Path, default=Path("handin.tar"))
+    command = add("data", run_data, "fetch, verify and encode WikiText-2")
+    with_corpus(command, "wikitext2")
+    command.add_argument("--export", type=Path, help="also write the course's own files here")
+    command = add("fixtures", run_fixtures, "draw hidden fixtures from the test split")
+    with_corpus(command, "wikitext2")
+    command.add_argument("--secret", required=True, help="the same secret gives the same fixtures")
+    command.add_argument("--out", type=Path, default=ROOT / "data" / "hidden")
+    command = add("referee", run_referee, "make a trained checkpoint the referee of its corpus")
+    with_corpus(command, "wikitext2")
+    command.add_argument("checkpoint", type=Path)
+    command = add("test", run_test, "run every test")
+    command.add_argument("arguments", nargs="*", help="for pytest")
+    add("lint", run_lint, "check the style of the source")
+    command = add("bench", run_bench, "measure speed and memory")
+    command.add_argument("--rounds", type=int, default=3)
+    add("clean", run_clean, "remove what was made: .venv, data, runs, dist")
+    return top
+
+
+def run_grade(options: argparse.Namespace, _: list[str]) -> int:
+    """Grade, print the table, write results.json and report.html."""
+    from rich.console import Console
+
+    from . import corpus as corpora
+    from . import fixtures, referee, report
+    from .grade import grade
+
+    source = existing(options.submission)
+    console = Console(highlight=False)
+    if options.fixtures and options.corpus == "auto":
+        options.corpus = "wikitext2"
+    corpus, substitute = corpora.resolve(options.corpus)
+    judge = referee.load(corpus.name)
+    if options.fixtures:
+        chosen = fixtures.load(options.fixtures)
+    else:
+        with status(console, "drawing the public fixtures (once)"):
+            chosen = fixtures.public(corpus, judge, corpora.data_folder())
+    out = options.out or Path("runs/grade") / name_of(source)
+    out.mkdir(parents=True, exist_ok=True)
+    with log_beside(out / "output.txt") as log, steps_shown(console) as on_step:
+        result = grade(
+            source,
+            corpus,
+            chosen,
+            judge,
+            log=log,
+            given=HANDOUT,
+            notice=PRACTICE + substitute if substitute else "",
+            on_step=on_step,
+        )
+    result.write(out / "results.json")
+    report.write(result, out / "report.html")
+    report.show(result, console, out / "report.html")
+    return 0
+
+
+def run_check(options: argparse.Namespace, _: list[str]) -> int:
+    """Print the checks of the four classes."""
+    from rich.console import Console
+
+    from . import report
+    from .grade import check
+
+    console = Console(highlight=False)
+    source = existing(options.submission)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "output.txt"
+        with steps_shown(console) as on_step:
+            checks = check(source, log=log, given=HANDOUT, on_step=on_step)
+    report.show_checks(checks, console)
+    return 0
+
+
+def run_train(options: argparse.Namespace, rest: list[str]) -> int:
+    """Train in a process of its own, whose working folder is the kit's."""
+    source = existing(options.submission)
+    command = [sys.executable, str(HANDOUT / "train.py"), "--submission", str(source.resolve())]
+    try:
+        return subprocess.run([*command, *rest]).returncode
+    except KeyboardInterrupt:
+        return 130  # the training has said what it has to say
+
+
+def run_handin(options: argparse.Namespace, _: list[str]) -> int:
+    """Pack what is handed in, from the list of what a submission is made of."""
+    from .submission import SubmissionError, sorted_members, take
+
+    source = existing(options.submission)
+    if not source.is_dir():
+        raise UsageError(f"{source} is packed already")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            submission = take(source, Path(folder))
+        except SubmissionError as error:
+            raise UsageError(f"{error}: {error.hint}") from error
+        members = [member[0] for member in sorted_members(source)]
+    for module in submission.missing:
+        print(f"missing: {module}.py (its checks will fail)")
+    if not any(name.startswith("checkpoint") and ".py" not in name for name in members):
+        print("missing: checkpoint.safetensors (train first: make train); no points without it")
+    temporary = options.out.with_name(f".{options.out.name}.{os.getpid()}")
+    try:
+        with tarfile.open(temporary, "w") as archive:
+            for name in members:
+                archive.add(source / name, arcname=name, recursive=False)
+        os.replace(temporary, options.out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    size = options.out.stat().st_size / 2**20
+    print(f"packed {len(members)} files, {size:.1f} MiB, into {options.out}:")
+    print("  " + "\n  ".join(members))
+    print(f"To see what it earns: make grade SUBMISSION={options.out}")
+    return 0
+
+
+def run_data(options: argparse.Namespace, _: list[str]) -> int:
+    """Get a corpus ready and say what it is."""
+    from . import corpus as corpora
+
+    corpus, substitute = corpora.resolve(options.corpus)
+    if substitute:
+        print(substitute, file=sys.stderr)
+    print(f"{corpus.name}: {len(corpus.vocab):,} words in the vocabulary")
+    for name in corpora.SPLITS:
+        split = corpus.split(name)
+        print(f"  {name:5} {len(split.offsets) - 1:4} articles {len(split):10,} tokens")
+    if options.export:
+        corpora.export(corpus, options.export)
+        print(f"the course's own files are in {options.export}")
+    return 0
+
+
+def run_fixtures(options: argparse.Namespace, _: list[str]) -> int:
+    """Draw hidden fixtures."""
+    from . import corpus as corpora
+    from . import fixtures, referee
+
+    if options.secret == fixtures.PUBLIC_SEED:
+        raise UsageError(f'"{fixtures.PUBLIC_SEED}" is the one secret that all know: take another')
+    corpus = corpora.load(options.corpus)
+    judge = referee.load(corpus.name)
+    drawn = fixtures.draw(corpus, "test", options.secret, judge)
+    fixtures.save(drawn, options.out)
+    print(
+        f"{len(drawn.prediction)} prefixes and {len(drawn.generation)} prompts of the test split "
+        f"are in {options.out}\n"
+        f"referee's NLL {drawn.referee_nll:.3f}, of the whole split {judge.measured['test']:.3f}\n"
+        f"digest {drawn.digest}\n"
+        f"Grade with: python -m autograder grade SUBMISSION --fixtures {options.out}\n"
+        "Give neither the secret nor the folder away; the same secret draws the same again."
+    )
+    return 0
+
+
+def run_referee(options: argparse.Namespace, _: list[str]) -> int:
+    """Measure a checkpoint on both graded splits and put it in the referee's place."""
+    from . import corpus as corpora
+    from .referee import make
+
+    corpus = corpora.load(options.corpus)
+    path = make.install(options.checkpoint, corpus)
+    print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
+    return 0
+
+
+def run_test(options: argparse.Namespace, _: list[str]) -> int:
+    """Run pytest."""
+    command = [sys.executable, "-m", "pytest", *options.arguments]
+    return subprocess.run(command, cwd=ROOT).returncode
+
+
+def run_lint(_: argparse.Namespace, __: list[str]) -> int:
+    """Run ruff, twice: rules and layout."""
+    ruff = [sys.executable, "-m", "ruff"]
+    rules = subprocess.run([*ruff, "check", "."], cwd=ROOT).returncode
+    layout = subprocess.run([*ruff, "format", "--check", "."], cwd=ROOT).returncode
+    return 1 if rules or layout else 0
+
+
+def run_bench(options: argparse.Namespace, _: list[str]) -> int:
+    """Run the benchmarks."""
+    command = [sys.executable, "-m", "tests.bench", "--rounds", str(options.rounds)]
+    return subprocess.run(command, cwd=ROOT).returncode
+
+
+def run_clean(_: argparse.Namespace, __: list[str]) -> int:
+    """Remove what git ignores by name."""
+    for name in (".venv", ".venv.lock", "data", "runs", "dist", "handin.tar"):
+        path = ROOT / name
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return 0
+
+
+def existing(path: Path) -> Path:
+    """Return a path that exists; a bare name is looked for in the kit's own folder too.
+
+    Raises:
+        UsageError: it is in neither.
+    """
+    for candidate in (path, ROOT / path):
+        if candidate.exists():
+            return candidate
+    raise UsageError(
+        f"there is no {path}: give SUBMISSION= a folder, or the .tar, .tar.gz or .zip of a hand-in"
+    )
+
+
+def name_of(source: Path) -> str:
+    """Return a folder's or hand-in's name, less its archive ending."""
+    name = source.resolve().name
+    for ending in (".tar.gz", ".tgz", ".tar", ".zip"):
+        name = name.removesuffix(ending)
+    return name
+
+
+@contextmanager
+def log_beside(path: Path) -> Iterator[Path]:
+    """Give a file of this process's own to write to, and put it in `path`'s place at the end."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+    finally:
+        if temporary.exists():
+            os.replace(temporary, path)
+
+
+@contextmanager
+def status(console: Any, text: str) -> Iterator[Any]:
+    """Show a line while something goes on, on a terminal only."""
+    with console.status(text) as shown:
+        yield shown
+
+
+@contextmanager
+def steps_shown(console: Any) -> Iterator[Callable[[str], None]]:
+    """Give a function that shows which step runs."""
+    with status(console, "starting") as shown:
+        yield lambda step: shown.update(f"{step.replace('.', ': ')} …")

@@ -1,0 +1,55 @@
+"""The language model: an AWD-LSTM or one of its relatives."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class LanguageModel(nn.Module):
+    """Scores the next word at every time step of a window.
+
+    Settings that you do not use may be left out of the signature: only those that are there are
+    passed. They are saved with the weights, and build the model again when it is graded.
+
+    Args:
+        vocab_size: words in the vocabulary.
+        embedding_size: features of a word, and of the last layer where weights are tied.
+        hidden_size: features of the other recurrent layers.
+        num_layers: recurrent layers.
+        cell: "lstm", or another recurrent layer that you offer.
+        cutoffs: where the clusters of an adaptive softmax begin; empty for a full softmax.
+        embedding_dropout: probability that a word disappears from the window.
+        input_dropout: locked dropout on the embedded words.
+        hidden_dropout: locked dropout between layers.
+        output_dropout: locked dropout on the last layer's output.
+        weight_dropout: DropConnect on the hidden-to-hidden weights.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embedding_size: int = 256,
+        hidden_size: int = 256,
+        num_layers: int = 2,
+        cell: str = "lstm",
+        cutoffs: tuple[int, ...] = (500, 4000, 12000),
+        embedding_dropout: float = 0.0,
+        input_dropout: float = 0.1,
+        hidden_dropout: float = 0.1,
+        output_dropout: float = 0.1,
+        weight_dropout: float = 0.0,
+    ) -> None:
+        raise NotImplementedError("LanguageModel.__init__: see ASSIGNMENT.md, part 2")
+
+    def forward(self, inputs: Tensor, hidden: Any = None) -> tuple[Tensor, Any]:
+        """Score the next word at every time step.
+
+        Args:
+            inputs: int64 [batch, time].
+            hidden: what an earlier call returned, to read on from there; None starts from zeros.
+
+        Returns:
+            scores, float [batch, time, vocabulary], whose softmax is the probabilities, and the
+            hidden state after the last step.
+        """
+        raise NotImplementedError("LanguageModel.forward: see ASSIGNMENT.md, part 2")
