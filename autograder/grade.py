@@ -30,7 +30,7 @@ CHUNK = 64
 GRADED = [
     Step("weights", "weights", seconds=120),
     Step("prediction", "prediction", seconds=600),
-    Step("generation", "generation", seconds=600),
+    Step("generation", "generation", (str(FORWARD),), seconds=600),
 ]
 TITLES = {"prediction": "Prediction of the next word", "generation": "Generation of text"}
 

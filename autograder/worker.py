@@ -417,11 +417,11 @@ def step_prediction(worker: Worker) -> None:
         worker.array(f"scores{i}", predict(torch.from_numpy(inp[i : i + size]), model))
 
 
-def step_generation(worker: Worker) -> None:
+def step_generation(worker: Worker, forward: str) -> None:
     """Continue the fixtures' prompts."""
     generate, model = worker.get("inference").generation, worker.model()
     inp = torch.from_numpy(worker.input("generation"))
-    worker.array("words", generate(inp, worker.spec["forward"], model))
+    worker.array("words", generate(inp, int(forward), model))
 
 
 STEPS: dict[str, Callable[..., None]] = {

@@ -5,14 +5,6 @@ from dataclasses import dataclass
 
 from ..run import Observation
 
-PARTS = {
-    "data_loader": "part 1",
-    "language_model": "part 2",
-    "trainer": "part 3",
-    "inference": "part 4",
-    "regularization": "part 5",
-}
-
 
 @dataclass(frozen=True)
 class Verdict:
