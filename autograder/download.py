@@ -224,7 +224,8 @@ def _transfer(file: File, part: Path, limits: Limits, show: Callable[[int], None
             if isinstance(event, _Head):
                 if event.total not in (None, file.size):
                     raise _Failure(
-                        f"{event.total:,} bytes of {event.type}, expected {file.size:,}: not the file"
+                        f"{event.total:,} bytes of {event.type}, expected {file.size:,}: "
+                        "not the file"
                     )
                 if event.start not in (0, have):
                     raise _Failure(f"sent bytes from {event.start:,} on, asked from {have:,}")
@@ -270,7 +271,8 @@ def _receive(
     def put(event: object) -> None:
         while not stop.is_set():
             try:
-                return events.put(event, timeout=0.2)
+                events.put(event, timeout=0.2)
+                return
             except queue.Full:
                 continue
 

@@ -32,7 +32,7 @@ class Check:
 
     @property
     def group(self) -> str:
-        """The part before the dot: `data_loader`, `language_model`, …"""
+        """The part before the dot, such as `data_loader`."""
         return self.id.partition(".")[0]
 
 
@@ -79,8 +79,9 @@ class Result:
         return round(sum(check.max_score for check in self.checks), 2)
 
     def to_json(self) -> str:
-        """Return the result as JSON text; equal inputs give equal text, `timing` and each check's
-        `seconds` apart.
+        """Return the result as JSON text.
+
+        Equal inputs give equal text, `timing` and each check's `seconds` apart.
 
         Raises:
             ValueError: a metric is not finite (JSON has no word for it; leave it out instead).

@@ -4,6 +4,7 @@ import hashlib
 import math
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Problem:
 
     @property
     def max_points(self) -> float:
+        """What the best NLL earns."""
         return self.steps[0][1]
 
 
@@ -78,7 +80,7 @@ def _problem(table: dict[str, Any], place: str) -> Problem:
         or not all(isinstance(s, list) and len(s) == 2 and all(map(_number, s)) for s in steps)
     ):
         raise RubricError(f"{place} steps: two or more [NLL, points] pairs are needed")
-    pairs = list(zip(steps, steps[1:], strict=False))
+    pairs = list(pairwise(steps))
     if not all(a[0] < b[0] and a[1] >= b[1] >= 0 for a, b in pairs):
         raise RubricError(f"{place} steps: NLLs have to rise and points to fall, to 0 or more")
     bound = table.get("max_degenerate", 1.0)

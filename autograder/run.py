@@ -58,6 +58,7 @@ class Observation:
 
     @property
     def ok(self) -> bool:
+        """Whether the step ended normally."""
         return self.status == "ok"
 
 

@@ -1,4 +1,4 @@
-"""Takes in a hand-in: a folder, `.zip`, `.tar` or `.tar.gz`, copied to a folder of the grader's own.
+"""Takes in a hand-in, a folder, `.zip`, `.tar` or `.tar.gz`: copies it to the grader's own folder.
 
 Covered: finding the four modules, the size and count limits, the digest, filling in the given
 files. Not covered: running any of it (`run.py`). Nothing of a hand-in is imported or unpickled
@@ -10,7 +10,7 @@ import os
 import stat
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -20,6 +20,7 @@ GIVEN = ("checkpoint.py", "config.py", "regularization.py")
 SUFFIXES = (".py", ".safetensors", ".pt", ".pth", ".json", ".toml", ".txt")
 MAX_FILES = 500
 MAX_BYTES = 512 * 2**20
+Opener = Callable[[], BinaryIO]
 
 
 class SubmissionError(Exception):
@@ -136,7 +137,7 @@ def copy_exactly(source: BinaryIO, target: BinaryIO, size: int, digest: "hashlib
         raise ValueError("a file is not as large as it announces")
 
 
-def sorted_members(source: Path):
+def sorted_members(source: Path) -> list[tuple[str, int, Opener]]:
     """List `(name, size, open)` of each file that is wanted, in order of name."""
     if source.is_dir():
         members = folder_members(source)
@@ -187,7 +188,7 @@ def folder_members(folder: Path) -> Iterator[tuple]:
                 yield path.relative_to(folder).as_posix(), info.st_size, _opener(path)
 
 
-def _opener(path: Path):
+def _opener(path: Path) -> Opener:
     # The file may change between the look and the copy: a link put in its place is not followed.
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     return lambda: os.fdopen(os.open(path, flags), "rb")

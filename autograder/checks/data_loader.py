@@ -27,6 +27,7 @@ class Text:
 
     @classmethod
     def made_up(cls) -> "Text":
+        """Read the made-up corpus."""
         order, lengths = made_up.articles(), made_up.lengths()
         article = np.empty_like(order)
         article[order] = np.repeat(np.arange(len(lengths)), lengths)
@@ -137,7 +138,7 @@ def _ids(array: np.ndarray, side: str, vocabulary: int) -> np.ndarray:
         )
     if ids.size and not (ids.min() >= 0 and ids.max() < vocabulary):
         raise Problem(
-            f"{side} hold {int(ids.min())} to {int(ids.max())}, where ids are 0 to {vocabulary - 1}",
+            f"{side} hold {ids.min()} to {ids.max()}, where ids are 0 to {vocabulary - 1}",
             "yield the ids of the dataset as they are",
         )
     return ids
@@ -308,6 +309,6 @@ def importable(
             title,
             False,
             f"there is no {module}.py",
-            "hand it in beside the other three modules, at the top of the hand-in or one folder down",
+            "hand it in beside the other three, at the top of the hand-in or one folder down",
         )
     return examine(f"{module}.import", title, seen[f"{module}.import"], lambda _: "it does")

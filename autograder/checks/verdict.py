@@ -5,6 +5,13 @@ from dataclasses import dataclass
 
 from ..run import Observation
 
+PARTS = {
+    "data_loader": "part 1",
+    "language_model": "part 2",
+    "trainer": "part 3",
+    "inference": "part 4",
+}
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -67,6 +74,8 @@ def failure(seen: Observation) -> Problem:
     """Explain a step that did not end normally."""
     error, kind = seen.error, seen.error.get("type", "")
     message, where = error.get("message", ""), error.get("where", "")
+    if kind == "NotImplementedError":
+        return unwritten(seen.step.partition(".")[0], message, where)
     at = f" at {where}" if where else ""
     if seen.status == "timeout":
         return Problem(
@@ -88,11 +97,24 @@ def failure(seen: Observation) -> Problem:
     return Problem(f"{kind}: {message}{at}" if message else f"{kind}{at}", advice(kind, message))
 
 
+def unwritten(module: str, message: str, where: str) -> Problem:
+    """Say what to write next, for a stub that is still to be filled in."""
+    file, line = (*where.split(":"), "", "")[:2]
+    name, _, reading = message.partition(": see ")
+    place = f"{file}, line {line}" if line else file
+    if not reading:  # no stub's words, but the submission's own
+        return Problem(f"not written yet: {message} ({place})", "write it next")
+    if file == f"{module}.py" or module not in PARTS:
+        return Problem(f"{name} is not written yet ({place})", f"write it next: {reading}")
+    return Problem(
+        f"this waits for {name}, which is not written yet ({place})",
+        f"write that first ({reading}); then this class: ASSIGNMENT.md, {PARTS[module]}",
+    )
+
+
 def advice(kind: str, message: str) -> str:
     """Say what to try next for an exception, by its type and the words in it."""
     low = message.lower()
-    if kind == "NotImplementedError":
-        return "this is the next thing to write: the part of ASSIGNMENT.md that is named says how"
     if kind == "ModuleNotFoundError":
         return (
             "hand the missing file in too, or do without the package: the grader has torch, numpy "

@@ -1,4 +1,4 @@
-"""Makes a trained checkpoint of `solution/` the referee of its corpus: measures it and copies it."""
+"""Makes a trained checkpoint of `solution/` the referee: measures it and copies it."""
 
 import hashlib
 import json

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ class Referee:
             dim=1,
         ).log_softmax(dim=1)
         nll = torch.empty(len(ranks))
-        for k, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        for k, (start, end) in enumerate(pairwise(edges)):
             (here,) = ((ranks >= start) & (ranks < end)).nonzero(as_tuple=True)
             if k == 0:
                 nll[here] = -head[here, ranks[here]]

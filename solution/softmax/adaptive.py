@@ -8,6 +8,8 @@ ids to ranks. Rows are tied to the embedding; a cluster uses the first `size` fe
 words' embeddings, so that rare words cost less.
 """
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,7 +31,7 @@ class AdaptiveSoftmax(nn.Module):
         super().__init__()
         vocab_size, features = weight.shape
         edges = [0, *(c for c in cutoffs if 0 < c < vocab_size), vocab_size]
-        self.sizes = [end - start for start, end in zip(edges, edges[1:], strict=False)]
+        self.sizes = [end - start for start, end in pairwise(edges)]
         self.edges = edges
         self.weight = weight
         self.bias = nn.Parameter(torch.zeros(vocab_size))

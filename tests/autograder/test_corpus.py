@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autograder import corpus, download
-from autograder.corpus import Corpus, CorpusError, Expected, Split
+from autograder import corpus, download, wikitext
+from autograder.corpus import Corpus, CorpusError, Split
+from autograder.wikitext import Expected
 
 ROOT = Path(__file__).resolve().parents[2]
 SPLITS = ("train", "valid", "test")
@@ -84,11 +85,11 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         files={name: text_digest(name) for name in SPLITS},
         digest="",
     )
-    monkeypatch.setattr(corpus, "WIKITEXT2", known)
+    monkeypatch.setattr(wikitext, "KNOWN", known)
     with pytest.raises(CorpusError) as caught:  # the one field not written by hand
         load(folder, tmp_path / "nowhere")
     digest = str(caught.value).split("digest ")[1].split(";")[0]
-    monkeypatch.setattr(corpus, "WIKITEXT2", dataclasses.replace(known, digest=digest))
+    monkeypatch.setattr(wikitext, "KNOWN", dataclasses.replace(known, digest=digest))
     return folder
 
 
@@ -244,7 +245,7 @@ def test_the_cache_gives_the_same_corpus_without_the_source(source, tmp_path):
 
 def test_the_cache_spares_reading_the_source(source, tmp_path, monkeypatch):
     load(source, tmp_path / "data")
-    monkeypatch.setattr(corpus, "_read", lambda source: pytest.fail("read again"))
+    monkeypatch.setattr(wikitext, "read", lambda source: pytest.fail("read again"))
     load(source, tmp_path / "data")
 
 
