@@ -32,7 +32,7 @@ fixtures: ## instructors: draw hidden fixtures from the test split with SECRET=
 	@$(KIT) fixtures --secret "$(SECRET)" $(ARGS)
 
 reference: ## instructors: train the solution with PRESET=quick (awd-lstm where there is a GPU)
-	@$(KIT) train solution --corpus "$(CORPUS)" --device "$(DEVICE)" $(if $(PRESET),--preset $(PRESET)) $(ARGS)
+	@$(KIT) reference --corpus "$(CORPUS)" --device "$(DEVICE)" $(if $(PRESET),--preset $(PRESET)) $(ARGS)
 
 referee: ## instructors: make CHECKPOINT= the model that judges generated text
 	@$(KIT) referee "$(CHECKPOINT)" $(ARGS)

@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     from .rubric import RubricError
 
     options, rest = parser().parse_known_args(argv)
-    if rest and options.command != "train":
+    if rest and options.command not in ("train", "reference"):
         parser().error(f"unknown arguments: {' '.join(rest)}")
     try:
         return options.run(options, rest) or 0
@@ -79,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     with_submission(command)
     command = add("train", run_train, "train a submission; see --help of handout/train.py")
     with_submission(command)
+    add("reference", run_reference, "train the solution; settings as for train")
     command = add("handin", run_handin, "check and pack handin.tar")
     with_submission(command)
     command.add_argument("--out", type=Path, default=Path("handin.tar"))
@@ -122,7 +123,7 @@ def run_grade(options: argparse.Namespace, _: list[str]) -> int:
             chosen = fixtures.public(corpus, judge, corpora.data_folder())
     out = options.out or Path("runs/grade") / name_of(source)
     out.mkdir(parents=True, exist_ok=True)
-    with log_beside(out / "output.txt") as log, steps_shown(console) as on_step:
+    with log_beside(out / "output.txt") as log, status(console, "starting") as on_step:
         result = grade(
             source,
             corpus,
@@ -150,7 +151,7 @@ def run_check(options: argparse.Namespace, _: list[str]) -> int:
     source = existing(options.submission)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "output.txt"
-        with steps_shown(console) as on_step:
+        with status(console, "starting") as on_step:
             checks = check(source, log=log, given=HANDOUT, on_step=on_step)
     report.show_checks(checks, console)
     return 0
@@ -164,6 +165,16 @@ def run_train(options: argparse.Namespace, rest: list[str]) -> int:
         return subprocess.run([*command, *rest]).returncode
     except KeyboardInterrupt:
         return 130  # the training has said what it has to say
+
+
+def run_reference(options: argparse.Namespace, rest: list[str]) -> int:
+    """Train the solution, with the paper's settings where there is a GPU for them."""
+    import torch
+
+    options.submission = ROOT / "solution"
+    if "--preset" not in rest and torch.cuda.is_available():
+        rest = [*rest, "--preset", "awd-lstm"]
+    return run_train(options, rest)
 
 
 def run_handin(options: argparse.Namespace, _: list[str]) -> int:
@@ -313,14 +324,10 @@ def log_beside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def status(console: Any, text: str) -> Iterator[Any]:
-    """Show a line while something goes on, on a terminal only."""
+def status(console: Any, text: str) -> Iterator[Callable[[str], None]]:
+    """Show a line while something goes on, on a terminal only; give a function that changes it."""
+    if not console.is_terminal:
+        yield lambda _: None
+        return
     with console.status(text) as shown:
-        yield shown
-
-
-@contextmanager
-def steps_shown(console: Any) -> Iterator[Callable[[str], None]]:
-    """Give a function that shows which step runs."""
-    with status(console, "starting") as shown:
         yield lambda step: shown.update(f"{step.replace('.', ': ')} …")

@@ -271,11 +271,7 @@ def judge_prediction(
         "prediction_ppl": math.exp(min(mean.value, 100)),
         "referee_prediction_nll": fixtures.referee_nll,
     }
-    message = (
-        f"NLL {mean.value:.3f} ± {mean.stderr:.3f} a word (perplexity "
-        f"{metrics['prediction_ppl']:.1f}); full points at {steps[0][0]}"
-    )
-    hint = ""
+    message, hint = compared(mean.value, steps), ""
     uniform = math.log(vocabulary)
     if points < steps[0][1]:
         hint = "train longer, or better: ASSIGNMENT.md, part 5, says what each technique buys"
@@ -319,8 +315,7 @@ def judge_generation(
     if unknown is not None:
         metrics["generation_unk"] = float((words == unknown).mean())
     points = score.points(mean.value, steps)
-    message = f"NLL {mean.value:.3f} ± {mean.stderr:.3f} a word; full points at {steps[0][0]}"
-    hint = ""
+    message, hint = compared(mean.value, steps), ""
     if bad > bound:
         points = 0.0
         message = (
@@ -332,12 +327,20 @@ def judge_generation(
         )
     elif points < steps[0][1]:
         hint = (
-            "greedy decoding (argmax at each step) suffices with a trained model: check that the "
-            "prompt is read whole and that the state is carried from word to word"
+            "greedy decoding (argmax at each step) suffices with a trained model. Where the checks "
+            "of generation pass, train longer; where not, mend what they name first"
         )
     passed = points == steps[0][1]
     verdict = Verdict("generation", TITLES["generation"], passed, message, hint, seen.seconds)
     return verdict, points, metrics
+
+
+def compared(nll: float, steps: tuple[tuple[float, float], ...]) -> str:
+    """Say how far an NLL is from the one that earns full points."""
+    best = steps[0][0]
+    if nll <= best:
+        return f"NLL {nll:.3f}, at most {best} as full points need"
+    return f"NLL {nll:.3f}, which is {nll - best:.3f} above the {best} that full points need"
 
 
 def _lost(problem: str, why: Problem, seen: Observation) -> Verdict:

@@ -116,9 +116,15 @@ class Worker:
         return getattr(loaded, name)
 
     def small_model(self) -> nn.Module:
-        """A new model of the made-up vocabulary."""
+        """A new model of the made-up vocabulary, with the settings that training would give it."""
+        model_class = self.get("language_model")
+        try:
+            config = self.module("config").Config()
+            settings = self.module("checkpoint").model_settings(model_class, config)
+        except Exception:  # noqa: BLE001 - settings are an extra; without them the defaults serve
+            settings = {}
         torch.manual_seed(self.spec["seed"])
-        return self.get("language_model")(self.spec["small_vocab"])
+        return model_class(self.spec["small_vocab"], **settings)
 
     def trainer(self) -> Any:
         """A new trainer with a new model and loader over the made-up corpus."""

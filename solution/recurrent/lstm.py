@@ -37,6 +37,8 @@ class WeightDropoutLSTM(nn.LSTM):
         if state is None:
             zeros = x.new_zeros(1, x.size(0), self.hidden_size)
             state = (zeros, zeros)
+        # Under mixed precision the last window's state may come in another precision than x.
+        state = (state[0].to(x.dtype), state[1].to(x.dtype))
         dropped = F.dropout(self.weight_hh_l0, self.weight_dropout, self.training)
         weights = [self.weight_ih_l0, dropped, self.bias_ih_l0, self.bias_hh_l0]
         output, h, c = torch.lstm(

@@ -50,7 +50,8 @@ class QRNN(nn.Module):
                 x.new_zeros(1, x.size(0), self.input_size),
                 x.new_zeros(1, x.size(0), self.hidden_size),
             )
-        last, c = state
+        # Under mixed precision the last window's state may come in another precision than x.
+        last, c = state[0].to(x.dtype), state[1].to(x.dtype)
         seen = x
         if self.window == 2:
             seen = torch.cat([x, torch.cat([last.transpose(0, 1), x[:, :-1]], dim=1)], dim=2)

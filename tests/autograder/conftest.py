@@ -1,0 +1,75 @@
+"""What the grader's tests share: the `numbers` corpus with its referee, and a small submission."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from autograder import corpus as corpora
+from autograder import fixtures as drawn
+from autograder import referee
+
+SUBMISSIONS = Path(__file__).resolve().parent.parent / "submissions"
+WEIGHTS = "checkpoint.numbers.safetensors"
+
+
+@pytest.fixture(scope="session")
+def numbers() -> corpora.Corpus:
+    return corpora.load("numbers")
+
+
+@pytest.fixture(scope="session")
+def judge() -> referee.Referee:
+    return referee.load("numbers")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    """A data folder that is not the kit's; `LMKIT_DATA` for what is run as a command."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def public(numbers, judge, data) -> drawn.Fixtures:
+    return drawn.public(numbers, judge, data)
+
+
+def load_module(path: Path):
+    """Import a file without leaving it in sys.modules."""
+    spec = importlib.util.spec_from_file_location(f"base_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory, numbers) -> Path:
+    """tests/submissions/base with weights for `numbers`, of a few seconds' training.
+
+    They are good enough to earn some points, and not all: so a point that is lost shows.
+    """
+    folder = tmp_path_factory.mktemp("base") / "base"
+    shutil.copytree(SUBMISSIONS / "base", folder)
+    loader, model, trainer = (
+        load_module(folder / f"{name}.py") for name in ("data_loader", "language_model", "trainer")
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = model.LanguageModel(len(numbers.vocab))
+        batches = list(loader.LanguageModelDataLoader(numbers.train.articles(), 100, shuffle=False))
+        training = trainer.LanguageModelTrainer(net, batches)
+        for _ in range(12):
+            training.train()
+    save_file(net.state_dict(), folder / WEIGHTS)
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(11785)
