@@ -184,6 +184,7 @@ def run_handin(options: argparse.Namespace, _: list[str]) -> int:
     source = existing(options.submission)
     if not source.is_dir():
         raise UsageError(f"{source} is packed already")
+    run_check(options, [])
     with tempfile.TemporaryDirectory() as folder:
         try:
             submission = take(source, Path(folder))

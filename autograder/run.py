@@ -208,13 +208,14 @@ def _array(header: dict[str, Any], payload: bytes) -> np.ndarray:
 
 def _read(stream: BinaryIO, frames: queue.Queue, stop: threading.Event) -> None:
     """Parse frames off a stream, in a thread so that a silent worker can be timed out."""
-    try:
-        for frame in _frames(stream):
-            if not _put(frames, frame, stop):
-                return
-        _put(frames, EOFError(), stop)
-    except (Garbage, OSError, ValueError) as error:
-        _put(frames, error if isinstance(error, Garbage) else Garbage(str(error)), stop)
+    with stream:
+        try:
+            for frame in _frames(stream):
+                if not _put(frames, frame, stop):
+                    return
+            _put(frames, EOFError(), stop)
+        except (Garbage, OSError, ValueError) as error:
+            _put(frames, error if isinstance(error, Garbage) else Garbage(str(error)), stop)
 
 
 def _put(frames: queue.Queue, item: Any, stop: threading.Event) -> bool:

@@ -1,8 +1,8 @@
 """Regularisers of the AWD-LSTM as pure functions of tensors.
 
 Covered: locked dropout, embedding dropout, activation and temporal activation regularisation, and
-the draw of a window's length. Not covered: weight dropout (`recurrent/lstm.py`), weight decay (the
-optimizer's) and weight tying (`language_model.py`).
+the draw of a window's length. Not covered: weight dropout and weight tying (the model's) and weight
+decay (the optimizer's).
 """
 
 from torch import Tensor

@@ -50,6 +50,9 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, dict[str, Any], dict[str
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu")
     parser.add_argument("--run-id", default=None, help="name of the run (default: made up)")
     parser.add_argument("--fresh", action="store_true", help="begin again, do not resume")
+    parser.add_argument(
+        "--evaluate", action="store_true", help="only validate the weights that were saved"
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
     group = parser.add_argument_group("settings, instead of the preset's (see config.py)")
     for field in dataclasses.fields(config_module.Config):
@@ -116,6 +119,9 @@ class Monitored:
             yield inputs, targets
             done += targets.numel()
             self._report(done, self._tokens)
+
+    def __len__(self) -> int:
+        return len(self._loader)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -236,7 +242,8 @@ def train(options: argparse.Namespace, corpus: Any, config: Any) -> list[dict[st
     say = display.console.print
     device = pick_device(options.device)
     settings = checkpoint.model_settings(models.LanguageModel, config)
-    model = models.LanguageModel(len(corpus.vocab), **settings).to(device)
+    vocab = len(corpus.vocab)
+    model = models.LanguageModel(vocab, **settings).to(device)
     make = loaders.LanguageModelDataLoader
     windows = accepted(make, bptt=config.bptt)
     articles = corpus.train.articles()
@@ -261,15 +268,21 @@ def train(options: argparse.Namespace, corpus: Any, config: Any) -> list[dict[st
     trainer.train_batch = recorded
     folder = Path("runs/train") / run_id
     state = folder / "state.safetensors"
-    history = resume(checkpoint, state, trainer, config, options.fresh)
     suffix = "" if corpus.name == "wikitext2" else f".{corpus.name}"
     weights = options.submission / f"checkpoint{suffix}.safetensors"
     count = sum(p.numel() for p in model.parameters())
+    if options.evaluate:
+        trainer.model = checkpoint.load(weights, models.LanguageModel, vocab).to(device)
+        say(f"{weights}: valid NLL {float(trainer.test()):.4f}")
+        return []
+    history = resume(checkpoint, state, trainer, config, options.fresh)
     say(
         f"{run_id}: {count / 1e6:.1f}M parameters on {device}, {corpus.name} "
         f"({len(corpus.train):,} words), {config.epochs} epochs; files in {folder}"
     )
-    if history:
+    if len(history) >= config.epochs:
+        say("this run is finished: --epochs N goes on, --fresh begins again (say, with new code)")
+    elif history:
         say(f"going on after epoch {len(history)} (--fresh begins again)")
     for epoch in range(len(history) + 1, config.epochs + 1):
         display.begin(epoch)
@@ -301,7 +314,7 @@ def resume(
     """Load the state of an earlier call of the same run, if there is one; return its history.
 
     Raises:
-        SystemExit: a state is there, but from a run with other settings.
+        SystemExit: a state is there, but from a run with other settings or other code.
     """
     if fresh or not state.exists():
         return []
@@ -317,7 +330,13 @@ def resume(
             f"{state} is from a run with other settings: {'; '.join(other)}.\n"
             "Begin again with --fresh, or give this run a name of its own with --run-id."
         )
-    return checkpoint.load_state(state, trainer)["history"]
+    try:
+        return checkpoint.load_state(state, trainer)["history"]
+    except (RuntimeError, KeyError, ValueError) as error:
+        sys.exit(
+            f"{state} does not fit this code ({error}).\nWhere the model or the trainer was "
+            "changed since, begin again with --fresh."
+        )
 
 
 def finish_epoch(

@@ -62,9 +62,9 @@ def base(tmp_path_factory, numbers) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = model.LanguageModel(len(numbers.vocab))
-        batches = list(loader.LanguageModelDataLoader(numbers.train.articles(), 100, shuffle=False))
+        batches = list(loader.LanguageModelDataLoader(numbers.train.articles(), 50, shuffle=False))
         training = trainer.LanguageModelTrainer(net, batches)
-        for _ in range(12):
+        for _ in range(10):
             training.train()
     save_file(net.state_dict(), folder / WEIGHTS)
     return folder

