@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .faults import Fault
+
 ROOT = Path(__file__).resolve().parent.parent
 HANDOUT = ROOT / "handout"
 PRACTICE = (
@@ -30,11 +32,6 @@ class UsageError(Exception):
 
 def main(argv: list[str]) -> int:
     """Run one command; return the exit status."""
-    from .corpus import CorpusError
-    from .fixtures import FixtureError
-    from .referee import RefereeError
-    from .rubric import RubricError
-
     options, rest = parser().parse_known_args(argv)
     if rest and options.command not in ("train", "reference"):
         parser().error(f"unknown arguments: {' '.join(rest)}")
@@ -43,7 +40,7 @@ def main(argv: list[str]) -> int:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (CorpusError, FixtureError, RefereeError, RubricError) as error:
+    except Fault as error:
         print(f"no grade: the grader's own fault, not the submission's.\n{error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
@@ -191,9 +188,10 @@ def run_handin(options: argparse.Namespace, _: list[str]) -> int:
         except SubmissionError as error:
             raise UsageError(f"{error}: {error.hint}") from error
         members = [member[0] for member in sorted_members(source)]
+        trained = submission.weights("wikitext2") is not None
     for module in submission.missing:
         print(f"missing: {module}.py (its checks will fail)")
-    if not any(name.startswith("checkpoint") and ".py" not in name for name in members):
+    if not trained:
         print("missing: checkpoint.safetensors (train first: make train); no points without it")
     temporary = options.out.with_name(f".{options.out.name}.{os.getpid()}")
     try:

@@ -9,12 +9,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .corpus import Corpus, Split
+from .faults import Fault
 from .files import atomic_write
-from .referee import Referee
+
+if TYPE_CHECKING:  # importing it brings torch in, which takes longer than the checks need
+    from .referee import Referee
 
 LENGTH = 20
 FORWARD = 10
@@ -28,7 +32,7 @@ PUBLIC_SEED = "public"
 FORMAT = 1
 
 
-class FixtureError(Exception):
+class FixtureError(Fault):
     """Fixtures are missing, damaged or cannot be drawn: a fault of the grader's own."""
 
 
@@ -57,7 +61,7 @@ class Fixtures:
         return digest.hexdigest()
 
 
-def draw(corpus: Corpus, split: str, secret: str, referee: Referee) -> Fixtures:
+def draw(corpus: Corpus, split: str, secret: str, referee: "Referee") -> Fixtures:
     """Draw balanced fixtures: the same secret gives the same ones.
 
     Positions are spread over the split, one in each of as many equal stretches as there are rows;
@@ -108,7 +112,7 @@ def _spread(text: Split, count: int, length: int, rng: np.random.Generator) -> n
     return text.ids[chosen[:, None] + np.arange(length)].astype(np.int64)
 
 
-def public(corpus: Corpus, referee: Referee, data: Path) -> Fixtures:
+def public(corpus: Corpus, referee: "Referee", data: Path) -> Fixtures:
     """Return the public fixtures, drawn at first use and kept in `data`."""
     key = hashlib.sha256(f"{FORMAT}/{corpus.digest}/{referee.digest}".encode()).hexdigest()[:16]
     folder = data / "fixtures" / f"{corpus.name}-{key}"

@@ -12,7 +12,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,10 +23,12 @@ from .checks.inference import checked_scores, checked_words
 from .checks.verdict import Problem, Verdict, failure
 from .corpus import UNK, Corpus
 from .fixtures import FORWARD, Fixtures
-from .referee import Referee
 from .result import Check, Flag, Result
 from .run import Observation, Step, run
 from .submission import Submission, SubmissionError, take
+
+if TYPE_CHECKING:  # importing it brings torch in, which takes longer than the checks need
+    from .referee import Referee
 
 CHUNK = 64
 GRADED = [
@@ -39,7 +43,7 @@ def grade(
     source: Path,
     corpus: Corpus,
     fixtures: Fixtures,
-    referee: Referee,
+    referee: "Referee",
     *,
     log: Path,
     given: Path | None = None,
@@ -242,7 +246,7 @@ def mismatch(seen: Observation) -> str:
 
 
 def judge_prediction(
-    seen: Observation, corpus: Corpus, fixtures: Fixtures, referee: Referee, rules: rubric.Rubric
+    seen: Observation, corpus: Corpus, fixtures: Fixtures, referee: "Referee", rules: rubric.Rubric
 ) -> tuple[Verdict, float, dict[str, float]]:
     """Score the next words; return the verdict, its points and the metrics."""
     targets, vocabulary = fixtures.next_word, len(corpus.vocab)
@@ -291,7 +295,7 @@ def judge_prediction(
 
 
 def judge_generation(
-    seen: Observation, corpus: Corpus, fixtures: Fixtures, referee: Referee, rules: rubric.Rubric
+    seen: Observation, corpus: Corpus, fixtures: Fixtures, referee: "Referee", rules: rubric.Rubric
 ) -> tuple[Verdict, float, dict[str, float]]:
     """Score generated words with the referee; return the verdict, its points and the metrics."""
     steps, bound = rules.generation.steps, rules.generation.max_degenerate
@@ -362,14 +366,12 @@ def examples(seen: Observation, corpus: Corpus, fixtures: Fixtures) -> list[dict
     ]
 
 
-def environment(referee: Referee) -> dict[str, str]:
+def environment(referee: "Referee") -> dict[str, str]:
     """Return what a grade may depend on."""
-    import torch
-
     return {
         "kit": __version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": version("torch"),
         "numpy": np.__version__,
         "platform": f"{sys.platform} {platform.machine()}",
         "tier": sandbox.TIER,

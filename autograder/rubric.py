@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from .faults import Fault
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -16,7 +18,7 @@ else:
 DEFAULT = Path(__file__).with_name("rubric.toml")
 
 
-class RubricError(Exception):
+class RubricError(Fault):
     """The rubric does not say what it has to; the message names the place."""
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder import download
+from autograder.faults import Fault
 
 SPLITS = ("train", "valid", "test")
 EOL = "<eol>"
@@ -25,7 +26,7 @@ BY_HAND = (
 )
 
 
-class CorpusError(Exception):
+class CorpusError(Fault):
     """A corpus cannot be had; the message says what was seen, expected and to be done."""
 
 

@@ -11,11 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..faults import Fault
+
 FOLDER = Path(__file__).parent
 Parameters = dict[str, Tensor]
 
 
-class RefereeError(Exception):
+class RefereeError(Fault):
     """There is no referee for a corpus, or its file is damaged: a fault of the grader's own."""
 
 
