@@ -30,13 +30,16 @@ def enter(argv: list[str]) -> None:
     """
     folder = os.environ.get("LMKIT_VENV") or str(ROOT / ".venv")
     command = next((arg for arg in argv if not arg.startswith("-")), "")
+    if command in ("", "help", "clean") or "-h" in argv or "--help" in argv:
+        return  # these need no packages
     if folder == "none":
         absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         if absent:
-            sys.exit(f"LMKIT_VENV=none, but these packages are missing: {', '.join(absent)}")
+            _fail(
+                f"LMKIT_VENV=none, but these packages are missing: {', '.join(absent)}",
+                "install them, or leave LMKIT_VENV out and have them set up",
+            )
         return
-    if command in ("", "help", "clean") or "-h" in argv or "--help" in argv:
-        return  # these need no packages
     venv = Path(folder)
     python = set_up(venv, EXTRAS.get(command))
     if command == "setup" or Path(sys.prefix).resolve() == venv.resolve():

@@ -60,6 +60,8 @@ def load(corpus: str, path: Path = DEFAULT) -> Rubric:
     if not isinstance(problems, dict) or set(problems) != {"prediction", "generation"}:
         raise RubricError(f"{path}: [{corpus}] needs just the tables prediction and generation")
     checks = tables.get("checks", {})
+    if not isinstance(checks, dict):
+        raise RubricError(f"{path}: [checks] is not a table")
     for name, worth in checks.items():
         if not _number(worth) or worth < 0:
             raise RubricError(f"{path}: [checks] {name} is not a number of points: {worth!r}")
@@ -71,7 +73,9 @@ def load(corpus: str, path: Path = DEFAULT) -> Rubric:
     )
 
 
-def _problem(table: dict[str, Any], place: str) -> Problem:
+def _problem(table: Any, place: str) -> Problem:
+    if not isinstance(table, dict):
+        raise RubricError(f"{place} is not a table")
     unknown = set(table) - {"steps", "max_degenerate"}
     if unknown:
         raise RubricError(f"{place} has an unknown key: {', '.join(sorted(unknown))}")

@@ -7,6 +7,7 @@ A step that crashes or hangs the process costs that step only: the next one star
 """
 
 import json
+import math
 import queue
 import signal
 import sys
@@ -194,14 +195,14 @@ def _fill(seen: Observation, frames: queue.Queue, deadline: float) -> None:
 def _array(header: dict[str, Any], payload: bytes) -> np.ndarray:
     """Read an array whose size is what its bytes say."""
     shape, dtype = header.get("shape"), header["dtype"]
-    if dtype not in DTYPES or not isinstance(shape, list) or len(shape) > 4:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise Garbage("an array of unknown type")
-    if not all(type(n) is int and 0 <= n <= MAX_STEP_BYTES for n in shape):
+    if not isinstance(shape, list) or len(shape) > 4 or any(type(n) is not int for n in shape):
         raise Garbage("an array of impossible shape")
-    count = 1
-    for n in shape:
-        count *= n
-    if count * DTYPES[dtype] != len(payload):
+    # NumPy multiplies the sizes of an empty array too.
+    if min(shape, default=0) < 0 or math.prod(max(n, 1) for n in shape) > MAX_STEP_BYTES:
+        raise Garbage("an array of impossible shape")
+    if math.prod(shape) * DTYPES[dtype] != len(payload):
         raise Garbage("an array that is not as long as it announces")
     return np.frombuffer(payload, dtype=dtype).reshape(shape)
 

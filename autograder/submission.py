@@ -6,10 +6,12 @@ here, and archives are unpacked member by member by our own walk, never by `extr
 """
 
 import hashlib
+import lzma
 import os
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +22,18 @@ GIVEN = ("checkpoint.py", "config.py", "regularization.py")
 SUFFIXES = (".py", ".safetensors", ".pt", ".pth", ".json", ".toml", ".txt")
 MAX_FILES = 500
 MAX_BYTES = 512 * 2**20
+# What the readers of archives raise for damage, encryption (RuntimeError) and compression methods
+# that they do not know (NotImplementedError, a RuntimeError too).
+UNREADABLE = (
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 Opener = Callable[[], BinaryIO]
 
 
@@ -87,7 +101,7 @@ def take(source: Path, into: Path, given: Path | None = None) -> Submission:
             with open_member() as file, target.open("xb") as copy:
                 digest.update(f"{name}\0{size}\0".encode())
                 copy_exactly(file, copy, size, digest)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise SubmissionError(
             f"{source.name} cannot be read: {error}",
             "pack it again with `make handin`, or hand in a folder",

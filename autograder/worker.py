@@ -240,10 +240,14 @@ def step_model(worker: Worker) -> None:
 
 def step_forward(worker: Worker) -> None:
     """Call the model on a batch, as most trainers do."""
-    model = worker.small_model().eval()
+    worker.array("scores", forward(worker, worker.small_model()))
+
+
+def forward(worker: Worker, model: nn.Module) -> Any:
+    """Call a model on the prompts, in evaluation, and return its scores."""
     with torch.no_grad():
-        out = model(torch.from_numpy(worker.input("prompts")))
-    worker.array("scores", out[0] if isinstance(out, tuple | list) else out)
+        out = model.eval()(torch.from_numpy(worker.input("prompts")))
+    return out[0] if isinstance(out, tuple | list) else out
 
 
 def step_train(worker: Worker) -> None:
@@ -257,15 +261,17 @@ def step_train(worker: Worker) -> None:
     model.train()
     modes: list[bool] = []
     hook = model.register_forward_pre_hook(lambda m, _: modes.append(m.training))
-    losses, deadline = [], time.monotonic() + worker.spec["train_seconds"]
-    while len(losses) < worker.spec["train_steps"]:
+    # Large models get fewer steps. Counted, not timed: what is reported must not depend on how
+    # busy the machine is.
+    work = 6 * inputs.numel() * sum(p.numel() for p in model.parameters())
+    steps = max(5, min(worker.spec["train_steps"], worker.spec["train_flops"] // max(work, 1)))
+    losses = []
+    while len(losses) < steps:
         loss = trainer.train_batch(inputs, targets)
         if loss is None:
             worker.value("no_loss", True)
             return
         losses.append(float(loss))
-        if len(losses) >= 5 and time.monotonic() > deadline:
-            break
     hook.remove()
     worker.array("losses", losses)
     worker.value("trained_in_eval_mode", bool(modes) and not any(modes))
@@ -325,7 +331,7 @@ def step_save(worker: Worker) -> None:
     suffixes = {".safetensors", ".pt", ".pth"}
     files = [
         path
-        for path in Path.cwd().rglob("*")
+        for path in sorted(Path.cwd().rglob("*"))
         if path.suffix in suffixes and path.stat().st_mtime >= started
     ]
     worker.value("files", [path.name for path in files])
@@ -336,10 +342,8 @@ def step_save(worker: Worker) -> None:
         settings = json.loads((file.metadata() or {}).get("settings", "{}"))
     fresh = worker.get("language_model")(worker.spec["small_vocab"], **settings)
     safetensors.torch.load_model(fresh, tensors[0])
-    prompts = torch.from_numpy(worker.input("prompts"))
-    predict = worker.get("inference").prediction
-    worker.array("saved", predict(prompts, trainer.model.eval()))
-    worker.array("loaded", predict(prompts, fresh.eval()))
+    worker.array("saved", forward(worker, trainer.model))
+    worker.array("loaded", forward(worker, fresh))
 
 
 def step_prediction_checks(worker: Worker) -> None:
@@ -378,12 +382,23 @@ def step_generation_checks(worker: Worker) -> None:
         return
     if (made >= worker.spec["small_vocab"]).any():
         return
+    try:
+        report_greedy(worker, inference.prediction, model, made.astype(np.int64))
+    except Exception:  # noqa: BLE001 - prediction's own checks say what is wrong with it
+        return
+
+
+def report_greedy(worker: Worker, predict: Any, model: nn.Module, made: np.ndarray) -> None:
+    """Report prediction's scores along the generated words and along its own best ones."""
+    prompts = worker.input("prompts")
     greedy = prompts.copy()
-    for t in range(forward):
-        along = np.concatenate([prompts, made[:, :t].astype(np.int64)], axis=1)
-        worker.array(f"along{t}", inference.prediction(torch.from_numpy(along), model))
-        scores = as_array(inference.prediction(torch.from_numpy(greedy), model))
+    for t in range(made.shape[1]):
+        along = np.concatenate([prompts, made[:, :t]], axis=1)
+        worker.array(f"along{t}", predict(torch.from_numpy(along), model))
+        scores = as_array(predict(torch.from_numpy(greedy), model))
         worker.array(f"greedy{t}", scores)
+        if scores.shape != (len(prompts), worker.spec["small_vocab"]):
+            return
         greedy = np.concatenate([greedy, scores.argmax(axis=1)[:, None]], axis=1)
 
 

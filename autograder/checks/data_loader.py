@@ -130,11 +130,10 @@ def read_epoch(seen: Observation, name: str, text: Text) -> Epoch:
 
 
 def _ids(array: np.ndarray, side: str, vocabulary: int) -> np.ndarray:
-    ids = array.astype(np.int64)
-    if not np.array_equal(ids, array):
+    ids = whole(array)
+    if ids is None:
         raise Problem(
-            f"{side} hold numbers that are not whole, such as {array.ravel()[0]}",
-            "batches are word ids: torch.LongTensor",
+            f"{side} hold numbers that are not whole", "batches are word ids: torch.LongTensor"
         )
     if ids.size and not (ids.min() >= 0 and ids.max() < vocabulary):
         raise Problem(
@@ -142,6 +141,13 @@ def _ids(array: np.ndarray, side: str, vocabulary: int) -> np.ndarray:
             "yield the ids of the dataset as they are",
         )
     return ids
+
+
+def whole(numbers: np.ndarray) -> np.ndarray | None:
+    """Return whole numbers as int64, whatever their type is; None if one of them is not whole."""
+    with np.errstate(invalid="ignore"):  # NaN and what int64 cannot hold come out unequal
+        ids = numbers.astype(np.int64)
+    return ids if np.array_equal(ids, numbers) else None
 
 
 def _like(targets: np.ndarray, inputs: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..run import Observation, Step
 from . import made_up
-from .data_loader import importable
+from .data_loader import importable, whole
 from .verdict import NotRun, Problem, Verdict, group
 
 STEPS = [
@@ -103,7 +103,7 @@ def greedy(seen: Observation) -> str:
     made = _words(seen)
     along = [seen.arrays.get(f"along{t}") for t in range(made.shape[1])]
     best = [seen.arrays.get(f"greedy{t}") for t in range(made.shape[1])]
-    if any(a is None or a.shape != _wanted() for a in along + best):
+    if any(a is None or a.shape != _wanted() or not np.isfinite(a).all() for a in along + best):
         raise NotRun("prediction gave no scores to compare with")
     rank = np.stack([_rank(a, made[:, t]) for t, a in enumerate(along)], axis=1)
     if (rank == 0).all():
@@ -189,8 +189,8 @@ def checked_words(words: np.ndarray | None, rows: int, forward: int, vocabulary:
         raise Problem(
             f"generation returned shape {words.shape}, where {(rows, forward)} is expected", hint
         )
-    ids = words.astype(np.int64) if np.isfinite(words).all() else None
-    if ids is None or not np.array_equal(ids, words):
+    ids = whole(words)
+    if ids is None:
         raise Problem(
             "generation returned numbers that are not whole", "return word ids, not scores"
         )

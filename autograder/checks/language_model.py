@@ -22,7 +22,7 @@ def builds(seen: Observation) -> str:
             "derive the class from nn.Module and call super().__init__() first",
         )
     count = seen.values.get("parameters")
-    if not count:
+    if not isinstance(count, int) or not count:
         raise Problem(
             "the model has no parameters",
             "assign layers to self; lists of layers have to be nn.ModuleList to be seen",

@@ -73,6 +73,6 @@ def settings() -> dict[str, Any]:
         "forward": FORWARD,
         "max_batches": MAX_BATCHES,
         "train_steps": 30,
-        "train_seconds": 4.0,
+        "train_flops": 100_000_000_000,
         "threads": 2,
     }

@@ -127,6 +127,8 @@ def advice(kind: str, message: str) -> str:
             "no file of your machine is there when your work is graded: take data from the "
             "arguments, and read or write no fixed paths when a module is imported"
         )
+    if kind in ("SafetensorError", "UnpicklingError"):
+        return "the file of weights is damaged, or of another kind: save it again (checkpoint.save)"
     if kind == "Unusable":
         return "return a tensor or an array of numbers, of the shape that ASSIGNMENT.md gives"
     if "backward through the graph a second time" in low:

@@ -38,10 +38,11 @@ class NTASGD(torch.optim.SGD):
     def validated(self, nll: float) -> None:
         """Tell the optimizer a new validation NLL; it may start averaging."""
         group = self.param_groups[0]
-        earlier = group["history"][: -group["nonmono"]]
+        history = group["history"]
+        earlier = history[: max(0, len(history) - group["nonmono"])]
         if earlier and nll > min(earlier):
             group["triggered"] = True
-        group["history"].append(nll)
+        history.append(nll)
 
     @torch.no_grad()
     def step(self, closure=None):  # noqa: ANN001, ANN201 - PyTorch's own signature
