@@ -149,7 +149,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_rate():
     t = trainer()
     with torch.no_grad():
         t.model.embedding.weight[3, 0] = math.nan
-    with pytest.raises(FloatingPointError, match="learning rate 0.5"):
+    with pytest.raises(FloatingPointError, match=r"learning rate 0\.5"):
         t.train_batch(torch.full((4, 10), 3), torch.full((4, 10), 3))
 
 
