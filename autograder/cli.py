@@ -187,7 +187,8 @@ def run_handin(options: argparse.Namespace, _: list[str]) -> int:
             submission = take(source, Path(folder))
         except SubmissionError as error:
             raise UsageError(f"{error}: {error.hint}") from error
-        members = [member[0] for member in sorted_members(source)]
+        with sorted_members(source) as listed:
+            members = [name for name, _, _ in listed]
         trained = submission.weights("wikitext2") is not None
     for module in submission.missing:
         print(f"missing: {module}.py (its checks will fail)")

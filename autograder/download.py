@@ -15,6 +15,7 @@ import hashlib
 import http.client
 import queue
 import re
+import sys
 import threading
 import time
 import urllib.error
@@ -321,8 +322,13 @@ def _describe(error: Exception) -> str:
 
 @contextmanager
 def _bar(file: File, progress: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr; gives a function that is told how many bytes are there."""
-    if not progress:
+    """A progress bar on stderr; gives a function that is told how many bytes are there.
+
+    Where stderr is no terminal, a line says what is fetched.
+    """
+    if not progress or not sys.stderr.isatty():
+        if progress:
+            print(f"fetching {file.name} ({file.size / 2**20:.1f} MiB)", file=sys.stderr)
         yield lambda have: None
         return
     from rich.console import Console

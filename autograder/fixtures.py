@@ -150,10 +150,8 @@ def load(folder: Path) -> Fixtures:
     """
     try:
         about = json.loads((folder / "fixtures.json").read_text())
-        with np.load(folder / "inputs.npz", allow_pickle=False) as inputs:
-            prediction, generation = inputs["prediction"], inputs["generation"]
-        with np.load(folder / "targets.npz", allow_pickle=False) as targets:
-            next_word, human = targets["next_word"], targets["human"]
+        prediction, generation = _read(folder / "inputs.npz", "prediction", "generation")
+        next_word, human = _read(folder / "targets.npz", "next_word", "human")
         fixtures = Fixtures(
             prediction,
             generation,
@@ -170,3 +168,9 @@ def load(folder: Path) -> Fixtures:
         raise
     except Exception as error:
         raise FixtureError(f"no fixtures can be read from {folder}: {error}") from error
+
+
+def _read(path: Path, *names: str) -> list[np.ndarray]:
+    # Opened here, because NumPy leaves a damaged file open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return [arrays[name] for name in names]

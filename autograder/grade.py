@@ -23,7 +23,7 @@ from .checks.inference import checked_scores, checked_words
 from .checks.verdict import Problem, Verdict, failure
 from .corpus import UNK, Corpus
 from .fixtures import FORWARD, Fixtures
-from .result import Check, Flag, Result
+from .result import Check, Result
 from .run import Observation, Step, run
 from .submission import Submission, SubmissionError, take
 
@@ -69,7 +69,6 @@ def grade(
     verdicts: list[Verdict] = []
     metrics: dict[str, float] = {"uniform_nll": math.log(len(corpus.vocab))}
     earned: dict[str, float] = {}
-    flags: list[Flag] = []
     samples: list[dict[str, str]] = []
     with hand_in(source, given) as (submission, error):
         name, digest = source.resolve().name, ""
@@ -121,7 +120,6 @@ def grade(
         official=False,
         checks=graded,
         metrics={key: round(value, 4) for key, value in metrics.items()},
-        flags=tuple(flags),
         scales={
             "prediction": [list(step) for step in rules.prediction.steps],
             "generation": [list(step) for step in rules.generation.steps],

@@ -10,9 +10,11 @@ import lzma
 import os
 import stat
 import tarfile
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -87,20 +89,19 @@ def take(source: Path, into: Path, given: Path | None = None) -> Submission:
             "give SUBMISSION= a folder, or the .tar, .tar.gz or .zip that `make handin` writes",
         )
     digest = hashlib.sha256()
-    total = 0
     try:
-        for count, (name, size, open_member) in enumerate(sorted_members(source), start=1):
-            total += size
-            if count > MAX_FILES or total > MAX_BYTES:
+        with sorted_members(source) as members:
+            if len(members) > MAX_FILES or sum(size for _, size, _ in members) > MAX_BYTES:
                 raise SubmissionError(
                     f"the hand-in holds over {MAX_FILES} files or {MAX_BYTES >> 20} MiB",
                     "hand in what `make handin` packs: modules and weights, no corpus, no runs",
                 )
-            target = into / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with open_member() as file, target.open("xb") as copy:
-                digest.update(f"{name}\0{size}\0".encode())
-                copy_exactly(file, copy, size, digest)
+            for name, size, open_member in members:
+                target = into / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with open_member() as file, target.open("xb") as copy:
+                    digest.update(f"{name}\0{size}\0".encode())
+                    copy_exactly(file, copy, size, digest)
     except UNREADABLE as error:
         raise SubmissionError(
             f"{source.name} cannot be read: {error}",
@@ -151,19 +152,24 @@ def copy_exactly(source: BinaryIO, target: BinaryIO, size: int, digest: "hashlib
         raise ValueError("a file is not as large as it announces")
 
 
-def sorted_members(source: Path) -> list[tuple[str, int, Opener]]:
-    """List `(name, size, open)` of each file that is wanted, in order of name."""
-    if source.is_dir():
-        members = folder_members(source)
-    elif zipfile.is_zipfile(source):
-        members = zip_members(source)
-    elif tarfile.is_tarfile(source):
-        members = tar_members(source)
-    else:
-        raise SubmissionError(
-            f"{source.name} is neither a folder nor a .zip, .tar or .tar.gz",
-            "pack it with `make handin`",
-        )
+@contextmanager
+def sorted_members(source: Path) -> Iterator[list[tuple[str, int, Opener]]]:
+    """Give `(name, size, open)` of each file that is wanted, in order of name."""
+    with ExitStack() as opened:
+        if source.is_dir():
+            yield _chosen(folder_members(source))
+        elif zipfile.is_zipfile(source):
+            yield _chosen(zip_members(opened.enter_context(zipfile.ZipFile(source))))
+        elif tarfile.is_tarfile(source):
+            yield _chosen(tar_members(opened.enter_context(tarfile.open(source))))
+        else:
+            raise SubmissionError(
+                f"{source.name} is neither a folder nor a .zip, .tar or .tar.gz",
+                "pack it with `make handin`",
+            )
+
+
+def _chosen(members: Iterator[tuple]) -> list[tuple[str, int, Opener]]:
     listed, names = [], set()
     for count, (name, size, open_member) in enumerate(members, start=1):
         if count > 20 * MAX_FILES:
@@ -171,10 +177,12 @@ def sorted_members(source: Path) -> list[tuple[str, int, Opener]]:
         path = PurePosixPath(name)
         if not wanted(path):
             continue
-        # Twins that differ in case only are one file on some systems and two on others.
-        if name.lower() in names:
+        # Twins that differ in case or in the form of an accent only are one file on some systems
+        # and two on others.
+        key = unicodedata.normalize("NFC", str(path)).casefold()
+        if key in names:
             raise ValueError(f"{path.name} is there twice")
-        names.add(name.lower())
+        names.add(key)
         listed.append((str(path), size, open_member))
     return sorted(listed, key=lambda member: member[0])
 
@@ -208,18 +216,16 @@ def _opener(path: Path) -> Opener:
     return lambda: os.fdopen(os.open(path, flags), "rb")
 
 
-def zip_members(source: Path) -> Iterator[tuple]:
+def zip_members(archive: zipfile.ZipFile) -> Iterator[tuple]:
     """Plain files of a zip."""
-    archive = zipfile.ZipFile(source)
     for info in archive.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)
         if not info.is_dir() and kind in (0, stat.S_IFREG):
             yield info.filename, info.file_size, lambda info=info: archive.open(info)
 
 
-def tar_members(source: Path) -> Iterator[tuple]:
+def tar_members(archive: tarfile.TarFile) -> Iterator[tuple]:
     """Plain files of a tar, compressed or not; links and devices are left out."""
-    archive = tarfile.open(source)  # noqa: SIM115 - read until the copy is made
     for info in archive:
         if info.isreg() and not info.issparse():
             name = info.name.removeprefix("./")
