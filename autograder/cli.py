@@ -74,9 +74,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, help="folder for results.json and report.html")
     command = add("check", run_check, "check the four classes in seconds, without training")
     with_submission(command)
-    command = add("train", run_train, "train a submission; see --help of handout/train.py")
+    command = add(
+        "train", run_train, "train a submission (--help lists the settings)", add_help=False
+    )
     with_submission(command)
-    add("reference", run_reference, "train the solution; settings as for train")
+    add("reference", run_reference, "train the solution; settings as for train", add_help=False)
     command = add("handin", run_handin, "check and pack handin.tar")
     with_submission(command)
     command.add_argument("--out", type=Path, default=Path("handin.tar"))

@@ -17,6 +17,7 @@ from .files import locked
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = {"lint": "dev"}  # commands that need an optional extra
+OWN_HELP = ("train", "reference")  # train.py lists its own settings
 NEEDED = ("torch", "numpy", "safetensors", "rich", "jinja2", "matplotlib", "pytest")
 # pip waits this long for an answer, and asks twice: a download that cannot work ends within 10 s.
 PIP_SECONDS = "4"
@@ -30,7 +31,8 @@ def enter(argv: list[str]) -> None:
     """
     folder = os.environ.get("LMKIT_VENV") or str(ROOT / ".venv")
     command = next((arg for arg in argv if not arg.startswith("-")), "")
-    if command in ("", "help", "clean") or "-h" in argv or "--help" in argv:
+    asks_help = "--help" in argv and command not in OWN_HELP
+    if command in ("", "clean") or asks_help:
         return  # these need no packages
     if folder == "none":
         absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]

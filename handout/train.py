@@ -48,7 +48,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, dict[str, Any], dict[str
     parser.add_argument("--corpus", default="auto", choices=["auto", "wikitext2", "numbers"])
     parser.add_argument("--preset", choices=list(presets), help="default: by the corpus")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu")
-    parser.add_argument("--run-id", default=None, help="name of the run (default: made up)")
+    parser.add_argument("--run-id", default=None, help="name of the run (default: SUBMISSION-CORPUS)")
     parser.add_argument("--fresh", action="store_true", help="begin again, do not resume")
     parser.add_argument(
         "--evaluate", action="store_true", help="only validate the weights that were saved"
@@ -60,7 +60,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, dict[str, Any], dict[str
             f"--{field.name.replace('_', '-')}",
             type=reader(field.default),
             default=None,
-            metavar=type(field.default).__name__.upper(),
+            metavar="N,N" if isinstance(field.default, tuple) else None,
         )
     options = parser.parse_args(argv)
     given = {

@@ -174,7 +174,6 @@ ODD_NAMES = [
     "evil.pyc",
     "evil.pkl",
     "evil",
-    "evil.py/",
 ]
 
 
