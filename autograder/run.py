@@ -231,6 +231,8 @@ def _put(frames: queue.Queue, item: Any, stop: threading.Event) -> bool:
 
 def _frames(stream: BinaryIO) -> Iterator[tuple[dict[str, Any], bytes]]:
     while line := stream.readline(MAX_HEADER):
+        if len(line) < MAX_HEADER and not line.endswith(b"\n"):
+            return  # it ended in the middle: a crash, not an answer
         try:
             header = json.loads(line)
         except (ValueError, RecursionError):
@@ -240,7 +242,7 @@ def _frames(stream: BinaryIO) -> Iterator[tuple[dict[str, Any], bytes]]:
             raise Garbage("a frame of impossible size")
         payload = stream.read(size)
         if len(payload) != size:
-            return  # it ended in the middle: a crash, not an answer
+            return
         yield header, payload
 
 

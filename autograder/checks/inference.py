@@ -25,7 +25,7 @@ def shape(seen: Observation) -> str:
             "prediction returned whole numbers",
             "return the scores of all words, not the id of the best one",
         )
-    if (scores > 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3):
+    if (scores > 0).all() and np.allclose(scores.sum(axis=1, dtype=np.float64), 1, atol=1e-3):
         raise Problem(
             "each row of prediction sums to 1: these are probabilities",
             "return raw scores, or log-probabilities: the grader takes the softmax itself, and of "
@@ -220,11 +220,12 @@ def _close(a: np.ndarray, b: np.ndarray, rtol: float = RTOL) -> bool:
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.abs(a - b).max())
+    return float(np.abs(a.astype(np.float64) - b).max())
 
 
 def _rank(scores: np.ndarray, words: np.ndarray) -> np.ndarray:
     """How many words score higher than the chosen one, beyond what rounding explains; [rows]."""
+    scores = scores.astype(np.float64)
     chosen = scores[np.arange(len(words)), words][:, None]
     return (scores > chosen + RTOL * np.abs(scores).max()).sum(axis=1)
 

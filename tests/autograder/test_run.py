@@ -118,12 +118,10 @@ def test_a_step_that_is_reported_twice_is_garbage_to_the_next_one():
         running._fill(Observation("inference.generation"), frames, time.monotonic())
 
 
-@pytest.mark.parametrize("cut", [0, 1, 30, 85, 100, len(GOOD) - 1, len(GOOD), len(GOOD + DONE) - 2])
-def test_output_that_ends_early_is_an_end_and_no_answer(cut):
-    with pytest.raises((EOFError, Garbage)) as error:
-        observe((GOOD + DONE)[:cut])
-    if (GOOD + DONE)[:cut].endswith(b"\n") or cut in (0, 85, 100):
-        assert error.type is EOFError
+def test_output_that_ends_early_is_an_end_and_no_answer():
+    for cut in range(len(GOOD + DONE) - 1):
+        with pytest.raises(EOFError):
+            observe((GOOD + DONE)[:cut])
 
 
 def test_silence_ends_at_the_deadline():
@@ -269,7 +267,7 @@ def test_steps_run_in_order_in_one_process(work):
 def test_a_process_that_ends_costs_its_step_only(work, how, says):
     seen = work(f'if step == "b":\n    {how}\nframe(step, done=1)')
     assert {step: o.status for step, o in seen.items()} == {"a": "ok", "b": "crash", "c": "ok"}
-    assert says in seen["b"].error["message"] or says == "exit status 3"
+    assert says in seen["b"].error["message"]
 
 
 def test_a_process_that_hangs_costs_its_step_only(work):

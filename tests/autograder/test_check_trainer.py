@@ -1,0 +1,197 @@
+"""checks/trainer.py: what a training step, an epoch, validation and saving gave, in words."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from autograder.checks import made_up, trainer
+from autograder.run import Observation
+
+UNIFORM = math.log(made_up.vocabulary())
+FALLING = np.linspace(UNIFORM, UNIFORM - 2, 30)
+TRAINED = {
+    "tokens": 560,
+    "first_nll": UNIFORM,
+    "unmoved": [],
+    "parameter_count": 13,
+    "trained_in_eval_mode": False,
+}
+
+
+def judged(**steps: Observation) -> dict[str, tuple]:
+    """Judge a good trainer's observations, some replaced; `(passed, message, hint)` by name."""
+    scores = np.random.default_rng(0).normal(size=(5, 12)).astype(np.float32)
+    good = {
+        "import": Observation("trainer.import", "ok"),
+        "batch": batch(),
+        "epoch": Observation("trainer.epoch", "ok"),
+        "test": Observation("trainer.test", "ok", values={"nll": UNIFORM + 0.1}),
+        "save": Observation(
+            "trainer.save",
+            "ok",
+            arrays={"saved": scores, "loaded": scores + np.float32(1e-5)},
+            values={"files": ["checkpoint.safetensors"]},
+        ),
+    }
+    seen = {f"trainer.{name}": steps.get(name, step) for name, step in good.items()}
+    found = {v.id: (v.passed, v.message, v.hint) for v in trainer.judge(seen, ())}
+    return {id.partition(".")[2]: row for id, row in found.items()}
+
+
+def batch(losses=FALLING, **values) -> Observation:
+    arrays = {} if losses is None else {"losses": np.asarray(losses, dtype=np.float32)}
+    return Observation("trainer.batch", "ok", arrays, {**TRAINED, **values})
+
+
+def failed(found: dict[str, tuple]) -> set[str]:
+    return {name for name, row in found.items() if row[0] is False}
+
+
+def test_a_good_trainer_passes_every_check():
+    assert {row[0] for row in judged().values()} == {True}
+
+
+@pytest.mark.parametrize("values", [{"first_nll": None}, {"first_nll": 40.0}, {"tokens": None}])
+def test_an_untrained_models_loss_is_compared_with_its_own_nll(values):
+    wanted = values.get("first_nll") or UNIFORM
+    assert failed(judged(batch=batch(FALLING + wanted - UNIFORM, **values))) == set()
+
+
+MISTAKES = {
+    "None in place of a loss": (
+        batch(None, no_loss=True),
+        dict.fromkeys(("loss", "learns", "updates", "mode"), ("returned None", "mean loss")),
+    ),
+    "NaN": (
+        batch([8.1, 8.0, math.nan, 7.0]),
+        dict.fromkeys(("loss", "learns", "updates", "mode"), ("is nan at step 3 of 4", "clip")),
+    ),
+    "infinite": (
+        batch([math.inf]),
+        dict.fromkeys(("loss", "learns", "updates", "mode"), ("is inf at step 1", "log of zero")),
+    ),
+    "summed over the batch": (
+        batch(FALLING * 560),
+        {"loss": ("560 times as much, with 560 words", "a sum is returned")},
+    ),
+    "divided by the number of words twice": (
+        batch(FALLING / 56, first_nll=UNIFORM),
+        {"loss": ("56 times less", "taken twice")},
+    ),
+    "in bits": (
+        batch(FALLING / math.log(2) * 2),
+        {"loss": ("nats a word", "-log p(target)")},
+    ),
+    "a softmax before CrossEntropyLoss": (
+        batch(np.linspace(UNIFORM, UNIFORM - 0.01, 30)),
+        {"learns": ("uniform guessing gives 8.12", "a softmax before it")},
+    ),
+    "no optimizer.step()": (
+        batch(np.full(30, UNIFORM), unmoved=[f"w{i}" for i in range(13)]),
+        {
+            "learns": ("no weight has changed", "optimizer.zero_grad(), loss.backward()"),
+            "updates": ("none of the 13 weight tensors", "is optimizer.step() called"),
+        },
+    ),
+    "a loss that grows": (
+        batch(np.linspace(UNIFORM, 40, 30)),
+        {"learns": ("from 8.1233 to 40.0000", "lower the learning rate if it grows")},
+    ),
+    "a part that is never trained": (
+        batch(unmoved=["embedding.weight", "rnn.bias"]),
+        {"updates": ("2 of 13 weight tensors never changed: embedding.weight, rnn.bias", "all of")},
+    ),
+    "training in eval mode": (
+        batch(trained_in_eval_mode=True),
+        {"mode": ("eval mode, so dropout is off", "model.train() before")},
+    ),
+}
+
+
+@pytest.mark.parametrize(("seen", "expected"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_in_a_step_fails_the_checks_that_name_it_and_no_others(seen, expected):
+    found = judged(batch=seen)
+    assert failed(found) == set(expected)
+    for name, (message, hint) in expected.items():
+        assert message in found[name][1]
+        assert hint in found[name][2]
+
+
+TESTS = {
+    "None": ({"nll": None}, "test() returned None", "as a number"),
+    "nothing": ({}, "test() returned None", "as a number"),
+    "NaN": ({"nll": math.nan}, "returned nan", "finite"),
+    "infinite": ({"nll": math.inf}, "returned inf", "finite"),
+    "text": ({"nll": "8.1"}, "returned 8.1", "finite"),
+    "a sum": ({"nll": UNIFORM * 3000}, "uniform guessing gives 8.12", "neither a sum"),
+    "a mean of means": ({"nll": UNIFORM / 70}, "uniform guessing gives 8.12", "mean of means"),
+}
+
+
+@pytest.mark.parametrize(("values", "message", "hint"), TESTS.values(), ids=TESTS)
+def test_a_validation_that_is_no_mean_nll_is_named(values, message, hint):
+    found = judged(test=Observation("trainer.test", "ok", values=values))
+    assert failed(found) == {"test"}
+    assert message in found["test"][1]
+    assert hint in found["test"][2]
+
+
+def test_a_trainer_without_validation_loses_nothing():
+    found = judged(test=Observation("trainer.test", "ok", values={"skipped": True}))
+    assert found["test"][0] is None
+    assert "nothing lost" in found["test"][1]
+
+
+def save(files, **arrays) -> Observation:
+    return Observation("trainer.save", "ok", arrays, {"files": files})
+
+
+X = np.ones((5, 12), dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("seen", "message", "hint"),
+    [
+        (save([]), "wrote no .safetensors or .pt", "checkpoint.save"),
+        (save(None), "wrote no .safetensors or .pt", "checkpoint.save"),
+        (save(["a.safetensors"], saved=X, loaded=X + 1), "other scores", "nn.ModuleList"),
+        (save(["a.safetensors"], saved=X, loaded=X[:4]), "other scores", "nn.ModuleList"),
+        (save(["a.safetensors"], saved=X, loaded=X * np.nan), "other scores", "nn.ModuleList"),
+    ],
+)
+def test_weights_that_do_not_come_back_are_named(seen, message, hint):
+    found = judged(save=seen)
+    assert failed(found) == {"save"}
+    assert message in found["save"][1]
+    assert hint in found["save"][2]
+
+
+def test_a_pt_file_is_not_read_back_and_loses_nothing():
+    found = judged(save=save(["model.pt"]))
+    assert found["save"][0] is None
+    assert "wrote model.pt" in found["save"][1]
+
+
+def test_a_diverged_model_that_was_saved_as_it_is_was_saved_right():
+    assert (
+        failed(judged(save=save(["a.safetensors"], saved=X * np.nan, loaded=X * np.nan))) == set()
+    )
+
+
+HOSTILE = [None, True, -1, 0, 0.0, math.nan, math.inf, 1e308, "x", [], [1, "a"], {"a": 1}]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=map(repr, HOSTILE))
+def test_no_reported_value_makes_a_check_raise(value):
+    for name in (*TRAINED, "no_loss"):
+        assert set(judged(batch=batch(**{name: value}))) == set(judged())
+    judged(test=Observation("trainer.test", "ok", values={"nll": value, "skipped": False}))
+    judged(save=save(value))
+
+
+@pytest.mark.parametrize("losses", [[], 0.0, [[8.1, 7.0]], [0, 0], [3e38, -3e38], [-1.0, 5.0]])
+def test_no_reported_losses_make_a_check_raise(losses):
+    assert set(judged(batch=batch(losses))) == set(judged())
