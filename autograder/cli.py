@@ -121,7 +121,10 @@ def run_grade(options: argparse.Namespace, _: list[str]) -> int:
         with status(console, "drawing the public fixtures (once)"):
             chosen = fixtures.public(corpus, judge, corpora.data_folder())
     out = options.out or Path("runs/grade") / name_of(source)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be made ({error}): name another with --out") from error
     with log_beside(out / "output.txt") as log, status(console, "starting") as on_step:
         result = grade(
             source,

@@ -41,13 +41,14 @@ class Fixtures:
     """Inputs and targets of both problems, int64.
 
     prediction [1024, 20] → next_word [1024]; generation [128, 20] → human [128, 10], the words that
-    stand there in the text, for comparison only.
+    stand there in the text, for comparison only. `corpus` is the digest of the one they are of.
     """
 
     prediction: np.ndarray
     generation: np.ndarray
     next_word: np.ndarray
     human: np.ndarray
+    corpus: str
     split: str
     public: bool
     referee_nll: float
@@ -90,6 +91,7 @@ def draw(corpus: Corpus, split: str, secret: str, referee: "Referee") -> Fixture
         generation=prompts[:, :LENGTH],
         next_word=windows[:, -1],
         human=prompts[:, LENGTH:],
+        corpus=corpus.digest,
         split=split,
         public=secret == PUBLIC_SEED,
         referee_nll=nll,
@@ -120,8 +122,13 @@ def public(corpus: Corpus, referee: "Referee", data: Path) -> Fixtures:
         return load(folder)
     except FixtureError:
         fixtures = draw(corpus, "valid", PUBLIC_SEED, referee)
+    try:
         save(fixtures, folder)
-        return fixtures
+    except OSError as error:
+        raise FixtureError(
+            f"the data folder {data} cannot be used ({error}): name another one with LMKIT_DATA="
+        ) from error
+    return fixtures
 
 
 def save(fixtures: Fixtures, folder: Path) -> None:
@@ -133,6 +140,7 @@ def save(fixtures: Fixtures, folder: Path) -> None:
         np.savez(file, next_word=fixtures.next_word, human=fixtures.human)
     about = {
         "format": FORMAT,
+        "corpus": fixtures.corpus,
         "split": fixtures.split,
         "public": fixtures.public,
         "referee_nll": fixtures.referee_nll,
@@ -157,6 +165,7 @@ def load(folder: Path) -> Fixtures:
             generation,
             next_word,
             human,
+            about["corpus"],
             about["split"],
             about["public"],
             about["referee_nll"],

@@ -22,7 +22,7 @@ from . import __version__, checks, rubric, sandbox, score
 from .checks.inference import checked_scores, checked_words
 from .checks.verdict import Problem, Verdict, failure
 from .corpus import UNK, Corpus
-from .fixtures import FORWARD, Fixtures
+from .fixtures import FORWARD, FixtureError, Fixtures
 from .result import Check, Result
 from .run import Observation, Step, run
 from .submission import Submission, SubmissionError, take
@@ -63,8 +63,13 @@ def grade(
         notice: banner over the result.
         rubric_path: points and thresholds.
         on_step: called with the id of each step when it begins.
+
+    Raises:
+        Fault: no grade can be given: the rubric is broken, or the fixtures are of another corpus.
     """
     rules = rubric.load(corpus.name, rubric_path)
+    if fixtures.corpus != corpus.digest:
+        raise FixtureError(f"these fixtures are of another corpus than {corpus.name}")
     started = time.monotonic()
     verdicts: list[Verdict] = []
     metrics: dict[str, float] = {"uniform_nll": math.log(len(corpus.vocab))}

@@ -181,9 +181,9 @@ MISTAKES = {
         "0.0% of windows",
         "probability 0.95",
     ),
-    "halved half of the time": (
+    "halved too often": (
         "window_length",
-        {"lengths": lengths(halved=0.3), "short": SHORT},
+        {"lengths": lengths(halved=0.13), "short": SHORT},
         "of windows are about half as long",
         "probability 0.95",
     ),
