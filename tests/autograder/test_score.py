@@ -112,8 +112,7 @@ STEPS = [[3.0, 50], [3.5, 40], [4.5, 20], [6.0, 0]]
     [
         (0.0, 50),
         (3.0, 50),
-        (3.00004, 50),  # shown as 3.0000, so graded as 3.0000
-        (3.0001, 50),  # 49.998 of a point rounds to two decimals
+        (3.0001, 50),  # 49.998 points round to 50.00
         (3.001, 49.98),
         (3.25, 45),
         (3.5, 40),
@@ -132,6 +131,12 @@ def test_points_fall_along_straight_lines(nll, points):
 def test_points_never_rise_with_the_nll():
     along = [score.points(x, STEPS) for x in np.linspace(2.5, 6.5, 2001)]
     assert all(a >= b for a, b in pairwise(along))
+
+
+def test_an_nll_that_is_shown_as_the_threshold_is_graded_as_the_threshold():
+    steep = [[3.0, 50], [3.001, 0]]
+    assert score.points(3.00004, steep) == 50
+    assert score.points(3.00006, steep) == 45
 
 
 def test_points_may_end_above_zero():
