@@ -32,9 +32,9 @@ if TYPE_CHECKING:  # importing it brings torch in, which takes longer than the c
 
 CHUNK = 64
 GRADED = [
-    Step("weights", "weights", seconds=120),
-    Step("prediction", "prediction", seconds=600),
-    Step("generation", "generation", (str(FORWARD),), seconds=600),
+    Step("weights", "weights", seconds=120, needs=("language_model.build", "inference.import")),
+    Step("prediction", "prediction", seconds=300, needs=("weights",)),
+    Step("generation", "generation", (str(FORWARD),), seconds=300, needs=("weights",)),
 ]
 TITLES = {"prediction": "Prediction of the next word", "generation": "Generation of text"}
 
@@ -208,6 +208,8 @@ def judge_weights(submission: Submission, corpus: Corpus, seen: Observation) -> 
     """Say whether the trained weights load, and if not what is wrong with them."""
     title = "the trained weights load"
     stem = "checkpoint" if corpus.name == "wikitext2" else f"checkpoint.{corpus.name}"
+    if seen.status == "not run":
+        return Verdict("weights.load", title, None, "not run: it needs what failed above")
     if seen.ok:
         return Verdict("weights.load", title, True, "they do", seconds=seen.seconds)
     if submission.weights(corpus.name) is None and seen.error.get("type") == "FileNotFoundError":

@@ -26,6 +26,7 @@ from .submission import Submission
 
 WORKER = Path(__file__).with_name("worker.py")
 DTYPES = {"<f4": 4, "<i8": 8}
+DEADLY = ("timeout", "crash", "garbage")  # the process does not outlive these
 MAX_HEADER = 1 << 18
 MAX_STEP_BYTES = 1 << 30
 MAX_STEP_FRAMES = 20_000
@@ -33,12 +34,17 @@ MAX_STEP_FRAMES = 20_000
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to ask of a submission: `arguments` are strings, `seconds` the wall-clock limit."""
+    """One thing to ask of a submission: `arguments` are strings, `seconds` the wall-clock limit.
+
+    `needs` names steps whose code this one runs again: where one of them hung or crashed the
+    process, this one is not run, for it would only do the same.
+    """
 
     id: str
     kind: str
     arguments: tuple[str, ...] = ()
     seconds: float = 60.0
+    needs: tuple[str, ...] = ()
 
 
 @dataclass
@@ -74,7 +80,7 @@ def write_job(
     arrays: dict[str, np.ndarray],
     settings: dict[str, Any],
 ) -> None:
-    """Write the inputs that the worker sees: arrays as raw bytes, the rest as job.json."""
+    """Write the inputs that the worker sees: arrays as raw bytes, the rest as spec.json."""
     described = {}
     for name, array in arrays.items():
         array = np.ascontiguousarray(array)
@@ -84,10 +90,15 @@ def write_job(
         **settings,
         "submission": str(submission.root),
         "arrays": described,
-        "steps": [[step.id, step.kind, *step.arguments] for step in steps],
-        "first": 0,
     }
-    (folder / "job.json").write_text(json.dumps(spec))
+    (folder / "spec.json").write_text(json.dumps(spec))
+    write_steps(folder, steps)
+
+
+def write_steps(folder: Path, steps: Sequence[Step]) -> None:
+    """Write which steps the next process is to run."""
+    listed = [[step.id, step.kind, *step.arguments] for step in steps]
+    (folder / "steps.json").write_text(json.dumps(listed))
 
 
 def run(
@@ -104,43 +115,48 @@ def run(
         submission: what `submission.take` returned.
         steps: in the order in which to run them.
         arrays: inputs, by the name that the worker asks for. Targets never go here.
-        settings: the rest of job.json.
+        settings: the rest of spec.json.
         log: file for what the submission prints.
         on_step: called with a step's id when it begins.
     """
     observations = {step.id: Observation(step.id) for step in steps}
-    first = 0
+    left, dead = list(steps), set()
     with tempfile.TemporaryDirectory(prefix="lm-kit-") as temporary, log.open("wb") as log_file:
         job, scratch = Path(temporary) / "job", Path(temporary) / "scratch"
         job.mkdir()
         scratch.mkdir()
         write_job(job, submission, steps, arrays, settings)
-        while first < len(steps):
-            spec = json.loads((job / "job.json").read_text())
-            (job / "job.json").write_text(json.dumps({**spec, "first": first}))
+        while left:
+            write_steps(job, left)
             process = sandbox.launch(WORKER, job, scratch, log_file, settings["threads"])
             try:
-                first = _collect(process, steps, first, observations, on_step)
+                done = _collect(process, left, observations, on_step)
             finally:
                 process.stop()
+            if observations[left[done - 1].id].status in DEADLY:
+                dead.add(left[done - 1].id)
+            left = left[done:]
+            for step in list(left):
+                if dead & set(step.needs):
+                    dead.add(step.id)  # it is not run, so nor is what needs it
+                    left.remove(step)
     return observations
 
 
 def _collect(
     process: Any,
     steps: Sequence[Step],
-    first: int,
     observations: dict[str, Observation],
     on_step: Callable[[str], None],
 ) -> int:
-    """Read one process's frames until it ends or fails; return the step to go on with."""
+    """Read one process's frames until it ends or fails; return how many steps it came to."""
     frames: queue.Queue = queue.Queue(maxsize=64)
     stop = threading.Event()
     threading.Thread(target=_read, args=(process.frames, frames, stop), daemon=True).start()
     start_up = 60.0  # importing torch, from a cold disk
     try:
-        for index in range(first, len(steps)):
-            step, seen = steps[index], observations[steps[index].id]
+        for count, step in enumerate(steps, start=1):
+            seen = observations[step.id]
             on_step(step.id)
             started = time.monotonic()
             deadline = started + step.seconds + start_up
@@ -157,8 +173,8 @@ def _collect(
                 seen.status = "garbage"
                 seen.error = {"message": str(error)}
             seen.seconds = time.monotonic() - started
-            if seen.status not in ("ok", "error"):
-                return index + 1
+            if seen.status in DEADLY:
+                return count
         return len(steps)
     finally:
         stop.set()

@@ -1,10 +1,11 @@
 """Runs one submission and reports what it did; judges nothing and knows no target.
 
 Started by `run.py` as `python -I worker.py JOB`, in a process that holds inputs only. JOB is a
-folder with `job.json` and the inputs as raw arrays. Each step of the job calls a little of the
-submission and writes what came back, as frames on the process's original standard output: a line
-of JSON, then the raw bytes it announces. The submission's own prints go to standard error. Nothing
-written here is believed: the grader checks sizes, types and ranges, and draws every conclusion.
+folder with `spec.json`, `steps.json` and the inputs as raw arrays. Each step of the job calls a
+little of the submission and writes what came back, as frames on the process's original standard
+output: a line of JSON, then the raw bytes it announces. The submission's own prints go to standard
+error. Nothing written here is believed: the grader checks sizes, types and ranges, and draws every
+conclusion.
 
 This file imports nothing of the kit, so that a sandbox needs to show it alone.
 """
@@ -29,6 +30,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+MAX_FILE = 256 * 2**20
 CLASSES = {
     "data_loader": "LanguageModelDataLoader",
     "language_model": "LanguageModel",
@@ -62,7 +64,7 @@ class Worker:
 
     def __init__(self, job: Path, channel: BinaryIO) -> None:
         self.job = job
-        self.spec = json.loads((job / "job.json").read_text())
+        self.spec = json.loads((job / "spec.json").read_text())
         self.root = Path(self.spec["submission"])
         self.channel = channel
         self.step = ""
@@ -87,7 +89,7 @@ class Worker:
     # The submission.
 
     def input(self, name: str) -> np.ndarray:
-        """An input of the job, by name: a raw array described in job.json."""
+        """An input of the job, by name: a raw array described in spec.json."""
         described = self.spec["arrays"][name]
         data = np.fromfile(self.job / f"{name}.bin", dtype=described["dtype"])
         return data.reshape(described["shape"])
@@ -483,20 +485,29 @@ def describe(error: BaseException, root: Path) -> dict[str, Any]:
     return {"type": type(error).__name__, "message": str(error)[:2000], "where": where[:500]}
 
 
+def limit() -> None:
+    """Bound what a file may grow to, and leave no core dumps; a process cannot undo this."""
+    try:
+        import resource
+    except ImportError:  # Windows has no limits of this kind
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE, MAX_FILE))
+
+
 def main() -> None:
-    """Run the steps named on the command line, or all of the job's."""
+    """Run the job's steps, one after the other."""
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the submission prints must not mix with the frames
     worker = Worker(Path(sys.argv[1]), channel)
+    limit()
     # The checks' models are small, and on a busy machine threads that wait for each other are far
     # slower than one.
     torch.set_num_threads(1)
     sys.meta_path.insert(0, HandedIn(worker.root))
     # Its own other modules come last, so that none of them can stand in for a library.
     sys.path.append(str(worker.root))
-    for index, (step, kind, *arguments) in enumerate(worker.spec["steps"]):
-        if index < worker.spec["first"]:
-            continue
+    for step, kind, *arguments in json.loads((worker.job / "steps.json").read_text()):
         worker.step = step
         torch.manual_seed(worker.spec["seed"])
         np.random.seed(worker.spec["seed"])

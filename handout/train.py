@@ -48,7 +48,9 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, dict[str, Any], dict[str
     parser.add_argument("--corpus", default="auto", choices=["auto", "wikitext2", "numbers"])
     parser.add_argument("--preset", choices=list(presets), help="default: by the corpus")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu")
-    parser.add_argument("--run-id", default=None, help="name of the run (default: SUBMISSION-CORPUS)")
+    parser.add_argument(
+        "--run-id", default=None, help="name of the run (default: SUBMISSION-CORPUS)"
+    )
     parser.add_argument("--fresh", action="store_true", help="begin again, do not resume")
     parser.add_argument(
         "--evaluate", action="store_true", help="only validate the weights that were saved"

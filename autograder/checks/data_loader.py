@@ -11,7 +11,7 @@ from .verdict import Problem, Verdict, examine, group
 
 STEPS = [
     Step("data_loader.import", "import", ("data_loader",)),
-    Step("data_loader.epochs", "loader", seconds=20),
+    Step("data_loader.epochs", "loader", seconds=20, needs=("data_loader.import",)),
 ]
 EPOCHS = ("shuffled0", "shuffled1", "shuffled2")
 

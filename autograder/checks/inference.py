@@ -7,10 +7,11 @@ from . import made_up
 from .data_loader import importable, whole
 from .verdict import NotRun, Problem, Verdict, group
 
+BUILD = "language_model.build"
 STEPS = [
     Step("inference.import", "import", ("inference",)),
-    Step("inference.prediction", "prediction_checks", seconds=60),
-    Step("inference.generation", "generation_checks", seconds=60),
+    Step("inference.prediction", "prediction_checks", needs=("inference.import", BUILD)),
+    Step("inference.generation", "generation_checks", needs=("inference.import", BUILD)),
 ]
 # Two ways of computing one score differ by rounding only: float32 sums over a few hundred
 # features, batched differently. Half precision gets the coarser bound of its 11 bits.

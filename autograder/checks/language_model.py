@@ -9,8 +9,8 @@ from .verdict import NotRun, Problem, Verdict, examine
 
 STEPS = [
     Step("language_model.import", "import", ("language_model",)),
-    Step("language_model.build", "model", seconds=30),
-    Step("language_model.forward", "forward", seconds=30),
+    Step("language_model.build", "model", seconds=30, needs=("language_model.import",)),
+    Step("language_model.forward", "forward", seconds=30, needs=("language_model.build",)),
 ]
 
 

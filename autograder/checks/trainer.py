@@ -9,12 +9,13 @@ from . import made_up
 from .data_loader import importable
 from .verdict import NotRun, Problem, Verdict, examine, group
 
+BUILD = "language_model.build"
 STEPS = [
     Step("trainer.import", "import", ("trainer",)),
-    Step("trainer.batch", "train", seconds=60),
-    Step("trainer.epoch", "epoch", seconds=60),
-    Step("trainer.test", "test", seconds=60),
-    Step("trainer.save", "save", seconds=60),
+    Step("trainer.batch", "train", needs=("trainer.import", "data_loader.epochs", BUILD)),
+    Step("trainer.epoch", "epoch", needs=("trainer.batch",)),
+    Step("trainer.test", "test", needs=("trainer.batch",)),
+    Step("trainer.save", "save", needs=("trainer.batch",)),
 ]
 
 

@@ -1,4 +1,4 @@
-"""An ordinary process: literal environment, resource limits, a process group that can be killed."""
+"""An ordinary process: a literal environment, and a process group that can be killed."""
 
 import os
 import subprocess
@@ -6,13 +6,7 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-try:
-    import resource
-except ImportError:  # Windows has no limits of this kind
-    resource = None
-
 TIER = "T5"  # practice only
-MAX_FILE = 256 * 2**20
 
 
 class Process:
@@ -74,11 +68,5 @@ def launch(worker: Path, job: Path, scratch: Path, log: BinaryIO, threads: int) 
         env=environment,
         close_fds=True,
         start_new_session=True,
-        preexec_fn=_limit if resource else None,
     )
     return Process(popen)
-
-
-def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE, MAX_FILE))

@@ -226,9 +226,9 @@ def test_a_hand_in_that_cannot_be_read_gets_a_result_that_says_so(
 
 def test_points_for_checks_come_from_the_rubric(silent, base, numbers, public, judge, tmp_path):
     path = tmp_path / "rubric.toml"
-    path.write_text(rubric.DEFAULT.read_text() + '"trainer.loss" = 7\n')
+    path.write_text(rubric.DEFAULT.read_text() + '"data_loader.import" = 7\n')
     result = grading.grade(base, numbers, public, judge, log=tmp_path / "log", rubric_path=path)
-    (check,) = (c for c in result.checks if c.id == "trainer.loss")
+    (check,) = (c for c in result.checks if c.id == "data_loader.import")
     assert (check.passed, check.score, check.max_score) == (False, 0, 7)
     assert result.max_score == 107
 

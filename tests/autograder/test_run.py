@@ -199,8 +199,8 @@ def test_no_file_of_the_job_holds_targets(base, numbers, public, judge, tmp_path
     assert there(public.prediction) and there(public.generation)  # so that it would be found
     assert not there(public.next_word) and not there(public.next_word[:40])
     assert not there(public.human) and not there(public.human[:4])
-    spec = json.loads(files["job.json"])
-    assert set(files) == {"job.json", *(f"{name}.bin" for name in spec["arrays"])}
+    spec = json.loads(files["spec.json"])
+    assert set(files) == {"spec.json", "steps.json", *(f"{name}.bin" for name in spec["arrays"])}
     assert set(spec["arrays"]) == {
         "articles",
         "lengths",
@@ -210,7 +210,7 @@ def test_no_file_of_the_job_holds_targets(base, numbers, public, judge, tmp_path
         "prediction",
         "generation",
     }
-    text = files["job.json"].decode()
+    text = files["spec.json"].decode()
     for secret in (str(public.referee_nll), public.digest, "checkpoint.safetensors", "secret"):
         assert secret not in text
 
@@ -219,13 +219,13 @@ def test_no_file_of_the_job_holds_targets(base, numbers, public, judge, tmp_path
 
 PRELUDE = """
 import json, os, sys, time
-spec = json.load(open(os.path.join(sys.argv[1], "job.json")))
+steps = json.load(open(os.path.join(sys.argv[1], "steps.json")))
 def frame(step, **header):
     sys.stdout.write(json.dumps({"step": step, "nbytes": 0, **header}) + "\\n")
     sys.stdout.flush()
 with open("started", "a") as file:
     file.write("x")
-for step, kind, *arguments in spec["steps"][spec["first"]:]:
+for step, kind, *arguments in steps:
 """
 
 
@@ -235,11 +235,16 @@ def work(tmp_path, base, monkeypatch):
     (tmp_path / "into").mkdir()
     submission = take(base, tmp_path / "into")
 
-    def work(body: str, steps: str = "abc", seconds: float = 60.0) -> dict[str, Observation]:
+    def work(
+        body: str, steps: str | list[Step] = "abc", seconds: float = 60.0
+    ) -> dict[str, Observation]:
         script = tmp_path / "worker.py"
         script.write_text(PRELUDE + "".join(f"    {line}\n" for line in body.splitlines()))
         monkeypatch.setattr(running, "WORKER", script)
-        asked = [Step(step, "kind", seconds=seconds) for step in steps]
+        asked = [
+            step if isinstance(step, Step) else Step(step, "kind", seconds=seconds)
+            for step in steps
+        ]
         return running.run(submission, asked, {}, {"threads": 1}, tmp_path / "log")
 
     return work
@@ -274,6 +279,18 @@ def test_a_process_that_hangs_costs_its_step_only(work):
     seen = work('time.sleep(99 * (step == "b"))\nframe(step, done=1)', seconds=0.5)
     assert {step: o.status for step, o in seen.items()} == {"a": "ok", "b": "timeout", "c": "ok"}
     assert 0.5 <= seen["b"].seconds < 5
+
+
+def test_what_needs_a_step_that_hung_is_not_run_and_the_rest_is(work):
+    """An endless constructor costs one time-out, not one for each step that builds a model."""
+    asked = [
+        Step("a", "kind", seconds=0.5),
+        Step("b", "kind", needs=("a",)),
+        Step("c", "kind"),
+        Step("d", "kind", needs=("b", "c")),
+    ]
+    seen = work('time.sleep(99 * (step == "a"))\nframe(step, done=1)', asked)
+    assert [seen[step].status for step in "abcd"] == ["timeout", "not run", "ok", "not run"]
 
 
 def test_a_process_that_writes_for_ever_is_stopped(work, monkeypatch):
