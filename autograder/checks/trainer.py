@@ -12,7 +12,7 @@ from .verdict import NotRun, Problem, Verdict, examine, group
 BUILD = "language_model.build"
 STEPS = [
     Step("trainer.import", "import", ("trainer",)),
-    Step("trainer.batch", "train", needs=("trainer.import", "data_loader.epochs", BUILD)),
+    Step("trainer.batch", "train", needs=("trainer.import", BUILD)),
     Step("trainer.epoch", "epoch", needs=("trainer.batch",)),
     Step("trainer.test", "test", needs=("trainer.batch",)),
     Step("trainer.save", "save", needs=("trainer.batch",)),
