@@ -53,11 +53,20 @@ class Split:
         """Number of tokens in the course's counting."""
         return len(self.ids)
 
-    def articles(self) -> NDArray[np.object_]:
-        """The course's form: object array [articles] of int64 arrays [tokens], fresh copies."""
-        result = np.empty(len(self.offsets) - 1, dtype=object)
+    def articles(self, blank_lines: bool = False) -> NDArray[np.object_]:
+        """The course's form: object array [articles] of int64 arrays [tokens], fresh copies.
+
+        With `blank_lines` in the papers' counting: they follow one another as in `stream`.
+        """
+        ids = self.stream(blank_lines)
+        offsets = self.offsets
+        if blank_lines:
+            # A blank line that stands before an article's first word belongs to that article.
+            offsets = offsets + np.searchsorted(self.blanks, offsets, side="left")
+            offsets[-1] = len(ids)
+        result = np.empty(len(offsets) - 1, dtype=object)
         for a in range(len(result)):
-            result[a] = self.ids[self.offsets[a] : self.offsets[a + 1]].astype(np.int64)
+            result[a] = ids[offsets[a] : offsets[a + 1]].copy()
         return result
 
     def stream(self, blank_lines: bool = False) -> NDArray[np.int64]:
@@ -78,6 +87,7 @@ class Corpus:
 
     digest: SHA-256 in hex over vocabulary and ids, the same for any order of the
     articles, and so for the public files and a copy with shuffled articles.
+    separator: what stands between two tokens where they are written as text.
     """
 
     name: str
@@ -86,6 +96,7 @@ class Corpus:
     valid: Split
     test: Split
     digest: str
+    separator: str = " "
 
     def split(self, name: str) -> Split:
         """The split called `name`. Raises ValueError unless it is one of `SPLITS`."""
@@ -97,7 +108,9 @@ class Corpus:
         """Ids of any shape as text; an id outside the vocabulary gives `<bad id N>`."""
         flat = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids)).reshape(-1).tolist()
         size = len(self.vocab)
-        return " ".join(self.vocab[i] if 0 <= i < size else f"<bad id {i}>" for i in map(int, flat))
+        return self.separator.join(
+            self.vocab[i] if 0 <= i < size else f"<bad id {i}>" for i in map(int, flat)
+        )
 
     def encode(self, text: str) -> NDArray[np.int64]:
         """Words between white space as ids, int64 [words]; `<eol>` has to be written out.

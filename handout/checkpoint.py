@@ -52,8 +52,17 @@ def load(path: Path, model_class: Callable[..., nn.Module], vocab_size: int) -> 
     with safetensors.safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
     model = model_class(vocab_size, **json.loads(metadata.get("settings", "{}")))
-    safetensors.torch.load_model(model, path)
+    load_weights(path, model)
     return model.eval()
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Put a file's weights into a model that is there already.
+
+    Raises:
+        RuntimeError: they are those of another model.
+    """
+    safetensors.torch.load_model(model, path)
 
 
 def save_state(path: Path, trainer: Any, extra: dict[str, Any]) -> None:

@@ -4,7 +4,10 @@
 
 It wires the four classes together, shows progress, draws the curve, prints what the model writes,
 and saves. After an interrupt the same command goes on where the last whole epoch ended.
-Every field of `config.Config` is a flag.
+Every field of `config.Config` is a flag. With a trainer that says `distributed = True`, several
+GPUs share each batch:
+
+    torchrun --nproc-per-node 2 handout/train.py --submission solution
 """
 
 import argparse
@@ -19,6 +22,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +50,16 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, dict[str, Any], dict[str
         parents=[first],
     )
     parser.add_argument("--corpus", default="auto", choices=["auto", "wikitext2", "numbers"])
+    parser.add_argument(
+        "--level", default="word", choices=["word", "character"], help="what a token is"
+    )
     parser.add_argument("--preset", choices=list(presets), help="default: by the corpus")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu")
     parser.add_argument(
         "--run-id", default=None, help="name of the run (default: SUBMISSION-CORPUS)"
+    )
+    parser.add_argument(
+        "--start", type=Path, metavar="WEIGHTS", help="begin from these weights (fine-tuning)"
     )
     parser.add_argument("--fresh", action="store_true", help="begin again, do not resume")
     parser.add_argument(
@@ -132,10 +142,10 @@ class Monitored:
 class Display:
     """Progress of an epoch: tokens a second, time left, loss so far."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, quiet: bool = False) -> None:
         from rich.console import Console
 
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Console(highlight=False, soft_wrap=True, quiet=quiet)
         self.epochs = epochs
         self.begin(0)
 
@@ -144,13 +154,10 @@ class Display:
         self.epoch, self.started, self.shown = epoch, time.monotonic(), time.monotonic()
         self.total, self.steps = 0.0, 0
 
-    def loss(self, value: Any) -> None:
-        """Take a step's loss in, if it is a number."""
-        if isinstance(value, torch.Tensor) and value.numel() == 1:
-            value = value.item()
-        if isinstance(value, int | float) and math.isfinite(value):
-            self.total += value
-            self.steps += 1
+    def loss(self, value: float) -> None:
+        """Take a step's loss in."""
+        self.total += value
+        self.steps += 1
 
     @property
     def mean(self) -> float:
@@ -170,6 +177,56 @@ class Display:
             f"{speed:,.0f} tokens/s  {clock(left)} left  train NLL {self.mean:.3f}"
         )
         self.console.print(line, end="\r" if self.console.is_terminal else "\n")
+
+
+class StepLog:
+    """`steps.jsonl`: a line a step, with loss, learning rate and time.
+
+    Args:
+        path: the file.
+        trainer: its `optimizer`, where it has one, tells the learning rate.
+        epochs: whole epochs of it that a resumed run keeps.
+    """
+
+    def __init__(self, path: Path, trainer: Any, epochs: int) -> None:
+        self.trainer = trainer
+        kept = [line for line in _lines(path) if line["epoch"] <= epochs]
+        self.step = kept[-1]["step"] if kept else 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        replace_with(path, lambda temporary: temporary.write_text(text))
+        self._file = open(path, "a")  # noqa: SIM115 - open as long as the run
+
+    def write(self, epoch: int, tokens: int, loss: float | None, seconds: float) -> None:
+        """Append a step; a loss of None is one that `train_batch` did not return."""
+        self.step += 1
+        row = {"step": self.step, "epoch": epoch, "tokens": tokens, "loss": loss}
+        row |= {"lr": self.learning_rate(), "seconds": round(seconds, 4)}
+        self._file.write(json.dumps(row) + "\n")
+
+    def learning_rate(self) -> float | None:
+        """Return the learning rate of the last step, None where the trainer hides it."""
+        groups = getattr(getattr(self.trainer, "optimizer", None), "param_groups", None)
+        return float(groups[0]["lr"]) if groups else None
+
+    def flush(self) -> None:
+        """Put what was written on disk."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Write the rest and close the file."""
+        self._file.close()
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """Read a file of a JSON object a line, up to one that an interrupt cut short."""
+    rows = []
+    try:
+        for line in path.read_text().splitlines():
+            rows.append(json.loads(line))
+    except (FileNotFoundError, ValueError):
+        pass
+    return rows
 
 
 def clock(seconds: float) -> str:
@@ -209,17 +266,21 @@ def replace_with(path: Path, write: Callable[[Path], Any]) -> None:
 
 def samples(inference: Any, model: Any, corpus: Any, count: int = 3) -> list[str]:
     """Continue the beginnings of a few validation articles; a line a sample."""
+    by_letter = not corpus.separator
+    shown, forward = (PROMPT, 5 * CONTINUATION) if by_letter else (8, CONTINUATION)
     articles = [a for a in corpus.valid.articles() if len(a) >= PROMPT]
     prompts = np.stack([a[:PROMPT] for a in articles[:count]])
     try:
-        words = inference.TestLanguageModel.generation(
-            torch.from_numpy(prompts), CONTINUATION, model
-        )
+        words = inference.TestLanguageModel.generation(torch.from_numpy(prompts), forward, model)
         words = np.asarray(words.cpu() if isinstance(words, torch.Tensor) else words)
         pairs = zip(prompts, words, strict=True)
-        return [f"… {corpus.words(p[-8:])} ▸ {corpus.words(w)}" for p, w in pairs]
+        return [f"… {_line(corpus, p[-shown:])} ▸ {_line(corpus, w)}" for p, w in pairs]
     except NotImplementedError:
         return ["(samples appear here once TestLanguageModel.generation is written)"]
+
+
+def _line(corpus: Any, ids: np.ndarray) -> str:
+    return corpus.words(ids).replace("\n", "↵")
 
 
 def choose(presets: dict[str, Any], name: str | None, corpus: str, given: dict[str, Any]) -> Any:
@@ -228,86 +289,188 @@ def choose(presets: dict[str, Any], name: str | None, corpus: str, given: dict[s
     return dataclasses.replace(presets[name], **given)
 
 
+@contextmanager
+def process_group(device: torch.device) -> Iterator[int]:
+    """Join the processes that torchrun started, if it did; give this one's rank."""
+    if "RANK" not in os.environ:
+        yield 0
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield torch.distributed.get_rank()
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 def train(options: argparse.Namespace, corpus: Any, config: Any) -> list[dict[str, float]]:
     """Run the training; return a row an epoch: epoch, train, valid (NLL), seconds."""
-    checkpoint = importlib.import_module("checkpoint")
-    loaders, models = (
-        importlib.import_module("data_loader"),
-        importlib.import_module("language_model"),
-    )
-    trainers, inference = importlib.import_module("trainer"), importlib.import_module("inference")
     if options.threads:
         torch.set_num_threads(options.threads)
-    for seed in (torch.manual_seed, np.random.seed, random.seed):
-        seed(config.seed)
-    display = Display(config.epochs)
-    say = display.console.print
     device = pick_device(options.device)
-    settings = checkpoint.model_settings(models.LanguageModel, config)
-    vocab = len(corpus.vocab)
-    model = models.LanguageModel(vocab, **settings).to(device)
-    make = loaders.LanguageModelDataLoader
-    windows = accepted(make, bptt=config.bptt)
-    articles = corpus.train.articles()
-    loader = make(articles, config.batch_size, shuffle=True, **windows)
-    valid = make(corpus.valid.articles(), config.batch_size, shuffle=False, **windows)
-    run_id = options.run_id or f"{options.submission.resolve().name}-{corpus.name}"
-    trainer_class = trainers.LanguageModelTrainer
-    trainer = trainer_class(
-        model,
-        Monitored(loader, sum(map(len, articles)), display.step),
-        max_epochs=config.epochs,
-        run_id=run_id,
-        **accepted(trainer_class, valid_loader=valid, config=config),
-    )
-    train_batch = trainer.train_batch
+    with process_group(device) as rank:
+        return Run(options, corpus, config, device, rank).go()
 
-    def recorded(*batch: Any) -> Any:
-        loss = train_batch(*batch)
-        display.loss(loss)
-        return loss
 
-    trainer.train_batch = recorded
-    folder = Path("runs/train") / run_id
-    state = folder / "state.safetensors"
-    suffix = "" if corpus.name == "wikitext2" else f".{corpus.name}"
-    weights = options.submission / f"checkpoint{suffix}.safetensors"
-    count = sum(p.numel() for p in model.parameters())
-    if options.evaluate:
-        trainer.model = checkpoint.load(weights, models.LanguageModel, vocab).to(device)
-        say(f"{weights}: valid NLL {float(trainer.test()):.4f}")
-        return []
-    history = resume(checkpoint, state, trainer, config, options.fresh)
-    say(
-        f"{run_id}: {count / 1e6:.1f}M parameters on {device}, {corpus.name} "
-        f"({len(corpus.train):,} words), {config.epochs} epochs; files in {folder}"
-    )
-    if len(history) >= config.epochs:
-        say("this run is finished: --epochs N goes on, --fresh begins again (say, with new code)")
-    elif history:
-        say(f"going on after epoch {len(history)} (--fresh begins again)")
-    for epoch in range(len(history) + 1, config.epochs + 1):
-        display.begin(epoch)
-        loss = trainer.train()
-        seconds = time.monotonic() - display.started
-        nll = trainer.test()
+class Run:
+    """One training run: the parts that it is made of, and its files.
+
+    Raises:
+        SystemExit: what is asked for does not go together.
+    """
+
+    def __init__(
+        self, options: argparse.Namespace, corpus: Any, config: Any, device: torch.device, rank: int
+    ) -> None:
+        self.options, self.corpus, self.config, self.rank = options, corpus, config, rank
+        self.checkpoint = importlib.import_module("checkpoint")
+        self.inference = importlib.import_module("inference")
+        self.model_class = importlib.import_module("language_model").LanguageModel
+        make = importlib.import_module("data_loader").LanguageModelDataLoader
+        trainer_class = importlib.import_module("trainer").LanguageModelTrainer
+        if "RANK" in os.environ and not getattr(trainer_class, "distributed", False):
+            sys.exit(
+                "this trainer is not written for several processes (it would say `distributed = "
+                "True`): start train.py without torchrun"
+            )
+        for seed in (torch.manual_seed, np.random.seed, random.seed):
+            seed(config.seed)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(config.seed + rank)  # other rows, other dropout
+        self.display = Display(config.epochs, quiet=rank > 0)
+        self.say = self.display.console.print
+        self.device = device
+        settings = self.checkpoint.model_settings(self.model_class, config)
+        self.model = self.model_class(len(corpus.vocab), **settings).to(device)
+        if options.start:
+            self.checkpoint.load_weights(options.start, self.model)
+        windows = accepted(make, bptt=config.bptt)
+        blank_lines = getattr(config, "blank_lines", False)
+        articles = corpus.train.articles(blank_lines)
+        loader = make(articles, config.batch_size, shuffle=True, **windows)
+        valid = make(
+            corpus.valid.articles(blank_lines), config.batch_size, shuffle=False, **windows
+        )
+        self.run_id = options.run_id or f"{options.submission.resolve().name}-{corpus.name}"
+        self.trainer = trainer_class(
+            self.model,
+            Monitored(loader, sum(map(len, articles)), self.display.step),
+            max_epochs=config.epochs,
+            run_id=self.run_id,
+            **accepted(trainer_class, valid_loader=valid, config=config),
+        )
+        self.folder = Path("runs/train") / self.run_id
+        self.state = self.folder / "state.safetensors"
+        suffix = "" if corpus.name == "wikitext2" else f".{corpus.name}"
+        self.weights = options.submission / f"checkpoint{suffix}.safetensors"
+
+    def go(self) -> list[dict[str, float]]:
+        """Train, or only validate; return the history."""
+        if self.options.evaluate:
+            loaded = self.checkpoint.load(self.weights, self.model_class, len(self.corpus.vocab))
+            self.trainer.model = loaded.to(self.device)
+            self.say(f"{self.weights}: {scale(self.corpus, float(self.trainer.test()))}")
+            return []
+        config, say = self.config, self.say
+        history = resume(self.checkpoint, self.state, self.trainer, config, self.options.fresh)
+        count = sum(p.numel() for p in self.model.parameters())
+        say(
+            f"{self.run_id}: {count / 1e6:.1f}M parameters on {self.device}, {self.corpus.name} "
+            f"({len(self.corpus.train):,} tokens), {config.epochs} epochs; files in {self.folder}"
+        )
+        if len(history) >= config.epochs:
+            say("this run is finished: --epochs N goes on, --fresh begins again (say, new code)")
+        elif history:
+            say(f"going on after epoch {len(history)} (--fresh begins again)")
+        log = (
+            StepLog(self.folder / "steps.jsonl", self.trainer, len(history))
+            if not self.rank
+            else None
+        )
+        self.record(log)
+        try:
+            for _ in range(len(history), config.epochs):
+                self.epoch(history)
+        except FloatingPointError as error:
+            sys.exit(self.diverged(error, history))
+        finally:
+            if log:
+                log.close()
+        best = min(row["valid"] for row in history)
+        say(f"best {scale(self.corpus, best)}; weights in {self.weights}")
+        return history
+
+    def record(self, log: StepLog | None) -> None:
+        """Make every step of the trainer show and log its loss, and stop at one that is not finite.
+
+        Raises (in the step):
+            FloatingPointError: the loss is NaN or infinite.
+        """
+        train_batch, display = self.trainer.train_batch, self.display
+
+        def recorded(*batch: Any) -> Any:
+            started = time.monotonic()
+            returned = loss = train_batch(*batch)
+            if isinstance(loss, torch.Tensor) and loss.numel() == 1:
+                loss = loss.item()
+            loss = float(loss) if isinstance(loss, int | float) else None
+            if loss is not None:
+                display.loss(loss)
+            if log:
+                log.write(display.epoch, batch[-1].numel(), loss, time.monotonic() - started)
+            if loss is not None and not math.isfinite(loss):
+                rate = log.learning_rate() if log else None
+                raise FloatingPointError(f"the loss is {loss} at learning rate {rate}")
+            return returned
+
+        self.trainer.train_batch = recorded
+
+    def epoch(self, history: list[dict[str, float]]) -> None:
+        """Train for one more epoch, validate, and write its files."""
+        epoch = len(history) + 1
+        self.display.begin(epoch)
+        loss = self.trainer.train()
+        seconds = time.monotonic() - self.display.started
+        nll = self.trainer.test()
         loss, nll = (float(v) if v is not None else math.nan for v in (loss, nll))
-        loss = display.mean if math.isnan(loss) else loss
+        loss = self.display.mean if math.isnan(loss) else loss
         best = min((row["valid"] for row in history), default=math.inf)
         history.append({"epoch": epoch, "train": loss, "valid": nll, "seconds": seconds})
-        say(
-            f"epoch {epoch}/{config.epochs}  train NLL {loss:.4f}  valid NLL {nll:.4f}  "
-            f"(perplexity {math.exp(min(nll, 50)):.1f})  {clock(seconds)}"
+        self.say(
+            f"epoch {epoch}/{self.config.epochs}  train NLL {loss:.4f}  "
+            f"{scale(self.corpus, nll)}  {clock(seconds)}"
         )
-        for line in samples(inference, model, corpus):
-            say(f"    {line}", markup=False)
+        if self.rank:
+            return  # one process writes for all
+        for line in samples(self.inference, self.model, self.corpus):
+            self.say(f"    {line}", markup=False)
         if not nll >= best:
-            written = trainer.save()
+            written = self.trainer.save()
             if written is not None and Path(written).is_file():
-                keep(Path(written), weights, say)
-        finish_epoch(checkpoint, folder, state, trainer, config, history)
-    say(f"best valid NLL {min(row['valid'] for row in history):.4f}; weights in {weights}")
-    return history
+                keep(Path(written), self.weights, self.say)
+        finish_epoch(self.checkpoint, self.folder, self.state, self.trainer, self.config, history)
+
+    def diverged(self, error: FloatingPointError, history: list[dict[str, float]]) -> str:
+        """Say what happened at which step, and what is still good."""
+        step = f"epoch {len(history) + 1}, step {self.display.steps + 1}"
+        told = f"training stopped at {step}: {error}.\n"
+        if not history:
+            return told + "No epoch was finished, so nothing was saved. Try --lr of half the size."
+        best = min(history, key=lambda row: row["valid"])
+        return told + (
+            f"The last good checkpoint is {self.state}, after epoch {len(history)}; the best "
+            f"weights so far, of epoch {best['epoch']} ({scale(self.corpus, best['valid'])}), are "
+            f"{self.weights}.\nTry half the learning rate: --lr with --fresh, or with another "
+            "--run-id."
+        )
+
+
+def scale(corpus: Any, nll: float) -> str:
+    """Return a validation NLL in words: perplexity for words, bits for characters."""
+    if corpus.separator:
+        return f"valid NLL {nll:.4f} (perplexity {math.exp(min(nll, 50)):.1f})"
+    return f"valid NLL {nll:.4f} ({nll / math.log(2):.3f} bits a character)"
 
 
 def resume(
@@ -370,6 +533,10 @@ def main(argv: list[str] | None = None) -> int:
         corpus, substitute = corpora.resolve(options.corpus)
         if substitute:
             print(f"{substitute}\nPractising on the embedded corpus `numbers` instead.\n")
+        if options.level == "character":
+            from autograder.characters import characters
+
+            corpus = characters(corpus)
         train(options, corpus, choose(presets, options.preset, corpus.name, given))
     except corpora.CorpusError as error:
         print(error, file=sys.stderr)

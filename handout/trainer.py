@@ -20,7 +20,7 @@ class LanguageModelTrainer:
         config: settings; None for the defaults.
 
     Raises:
-        ValueError: the config names an unknown optimizer or schedule.
+        ValueError: the config names an unknown optimizer, schedule or precision.
     """
 
     def __init__(

@@ -55,6 +55,9 @@ class LanguageModelDataLoader:
         targets = stream[1 : used + 1].view(self.batch_size, steps)
         start = 0
         while start < steps:
-            length = window_length(self.bptt) if self.shuffle else self.bptt
+            length = self._window()
             yield inputs[:, start : start + length], targets[:, start : start + length]
             start += length
+
+    def _window(self) -> int:
+        return window_length(self.bptt) if self.shuffle else self.bptt

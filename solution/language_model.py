@@ -17,8 +17,13 @@ class LanguageModel(Network):
         embedding_size: features of a word, and of the last layer where weights are tied.
         hidden_size: features of the other recurrent layers.
         num_layers: recurrent layers.
-        cell: "lstm", or another recurrent layer that you offer.
+        cell: "lstm", or another layer that you offer: "gru", "qrnn", "transformer" (whose
+            feed-forward nets are then of `hidden_size` features).
+        heads: attention heads of a Transformer.
+        softmax: the output layer: "full", or another that you offer, such as "adaptive".
         cutoffs: where the clusters of an adaptive softmax begin; empty for a full softmax.
+        components: softmaxes of a mixture.
+        tied: whether the output layer shares the embedding's weights.
         embedding_dropout: probability that a word disappears from the window.
         input_dropout: locked dropout on the embedded words.
         hidden_dropout: locked dropout between layers.
@@ -33,7 +38,11 @@ class LanguageModel(Network):
         hidden_size: int = 256,
         num_layers: int = 2,
         cell: str = "lstm",
+        heads: int = 4,
+        softmax: str = "adaptive",
         cutoffs: tuple[int, ...] = (500, 4000, 12000),
+        components: int = 10,
+        tied: bool = True,
         embedding_dropout: float = 0.0,
         input_dropout: float = 0.1,
         hidden_dropout: float = 0.1,
@@ -46,7 +55,11 @@ class LanguageModel(Network):
             hidden_size,
             num_layers,
             cell,
+            heads,
+            softmax,
             cutoffs,
+            components,
+            tied,
             embedding_dropout,
             input_dropout,
             hidden_dropout,

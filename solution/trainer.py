@@ -1,18 +1,19 @@
 """Training: one step, one epoch, validation, and saving."""
 
+import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import checkpoint
 import torch
+import torch.distributed as dist
 from config import Config
 from data_loader import LanguageModelDataLoader
 from language_model import LanguageModel
-from optim import NTASGD, constant, one_cycle
-from regularization import activation_regularization, temporal_activation_regularization
-from torch import Tensor
-
-_SCHEDULES = {"constant": constant, "one-cycle": one_cycle}
+from optim import NTASGD, SCHEDULES, Objective
+from torch import Tensor, nn
 
 
 class LanguageModelTrainer:
@@ -27,8 +28,10 @@ class LanguageModelTrainer:
         config: settings; None for the defaults.
 
     Raises:
-        ValueError: the config names an unknown optimizer or schedule.
+        ValueError: the config names an unknown optimizer, schedule or precision.
     """
+
+    distributed = True  # under torchrun each process takes its share of a batch's rows
 
     def __init__(
         self,
@@ -56,8 +59,11 @@ class LanguageModelTrainer:
         model.set_counts(counts.to(self.device))
         self.epoch_tokens = max(1, int(counts.sum()))
         self.optimizer = self._make_optimizer()
-        if self.config.schedule not in _SCHEDULES:
-            raise ValueError(f"schedule is one of {sorted(_SCHEDULES)}, not {self.config.schedule}")
+        self._objective = self._make_objective()
+        if self.config.schedule not in SCHEDULES:
+            raise ValueError(f"schedule is one of {sorted(SCHEDULES)}, not {self.config.schedule}")
+        if self.config.precision not in ("auto", "float32", "bfloat16"):
+            raise ValueError(f"precision is auto, float32 or bfloat16, not {self.config.precision}")
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         config, params = self.config, list(self.model.parameters())
@@ -69,9 +75,21 @@ class LanguageModelTrainer:
             )
         if config.optimizer == "sgd":
             return torch.optim.SGD(params, lr=config.lr, weight_decay=config.weight_decay)
-        if config.optimizer == "nt-asgd":
-            return NTASGD(params, config.lr, config.weight_decay, config.nonmono)
-        raise ValueError(f"optimizer is adam, sgd or nt-asgd, not {config.optimizer}")
+        if config.optimizer in ("nt-asgd", "asgd"):
+            optimizer = NTASGD(params, config.lr, config.weight_decay, config.nonmono)
+            if config.optimizer == "asgd":
+                optimizer.start_averaging()
+            return optimizer
+        raise ValueError(f"optimizer is adam, sgd, nt-asgd or asgd, not {config.optimizer}")
+
+    def _make_objective(self) -> Callable[..., tuple[Tensor, Tensor, Any]]:
+        objective: nn.Module = Objective(self.model, self.config.alpha, self.config.beta)
+        if _processes() > 1:
+            # A cluster of an adaptive softmax may have no target in a window.
+            objective = nn.parallel.DistributedDataParallel(objective, find_unused_parameters=True)
+        # A function rather than a module, so that no state is saved twice.
+        call = objective.__call__
+        return torch.compile(call, dynamic=True) if self.config.compile else call
 
     def train(self) -> float:
         """Train for one epoch.
@@ -101,44 +119,50 @@ class LanguageModelTrainer:
         Raises:
             FloatingPointError: the loss is not finite.
         """
-        config = self.config
-        inputs, targets = inputs.to(self.device), targets.to(self.device)
         self._set_learning_rate(inputs.size(1))
+        self.tokens_seen += inputs.numel()
+        inputs, targets = self._mine(inputs), self._mine(targets)
         if self.hidden is not None and self.hidden[0][0].size(-2) != inputs.size(0):
             self.hidden = None
         with self._precision():
-            raw, dropped, hidden = self.model.features(inputs, self.hidden)
-            nll = self.model.nll(dropped, targets).mean()
-        loss = nll
-        if config.alpha:
-            loss = loss + activation_regularization(dropped.float(), config.alpha)
-        if config.beta:
-            loss = loss + temporal_activation_regularization(raw.float(), config.beta)
-        value = nll.item()
-        if not torch.isfinite(loss):
+            loss, nll, hidden = self._objective(inputs, targets, self.hidden)
+        value = _mean_over_processes(nll.detach()).item()
+        if not math.isfinite(value) or not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {value} after {self.tokens_seen} tokens at learning rate "
                 f"{self.optimizer.param_groups[0]['lr']:.3g}: try a lower one"
             )
         self.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step()
         # Truncated back-propagation: the values go on, their history does not.
         self.hidden = [tuple(s.detach() for s in state) for state in hidden]
-        self.tokens_seen += inputs.numel()
         return value
+
+    def _mine(self, batch: Tensor) -> Tensor:
+        """Return this process's rows of a batch, on the device."""
+        processes = _processes()
+        if processes > 1:
+            if len(batch) % processes:
+                raise ValueError(
+                    f"{len(batch)} rows cannot be shared evenly by {processes} processes: "
+                    "take another --batch-size"
+                )
+            batch = batch.chunk(processes)[dist.get_rank()]
+        return batch.to(self.device, non_blocking=True)
 
     def _set_learning_rate(self, length: int) -> None:
         progress = self.tokens_seen / (self.max_epochs * self.epoch_tokens)
-        factor = _SCHEDULES[self.config.schedule](progress)
+        factor = SCHEDULES[self.config.schedule](progress)
         for group in self.optimizer.param_groups:
             # Short windows take short steps (Merity et al. 2017, section 4.1).
             group["lr"] = self.config.lr * factor * length / self.config.bptt
 
     def _precision(self) -> torch.autocast | nullcontext:
-        if self.device.type == "cuda":
-            return torch.autocast("cuda", dtype=torch.bfloat16)
+        chosen = self.config.precision
+        if chosen == "bfloat16" or (chosen == "auto" and self.device.type == "cuda"):
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
 
     @torch.no_grad()
@@ -158,10 +182,11 @@ class LanguageModelTrainer:
         hidden = None
         with self._final_weights():
             for inputs, targets in self.valid_loader:
-                inputs, targets = inputs.to(self.device), targets.to(self.device)
-                _, features, hidden = self.model.features(inputs, hidden)
-                total += self.model.nll(features, targets).sum(dtype=torch.float64).item()
                 words += targets.numel()
+                inputs, targets = self._mine(inputs), self._mine(targets)
+                _, features, hidden = self.model.features(inputs, hidden)
+                nll = self.model.nll(features, targets).mean(dtype=torch.float64)
+                total += _mean_over_processes(nll).item() * targets.numel() * _processes()
         nll = total / words
         self.val_losses.append(nll)
         if isinstance(self.optimizer, NTASGD):
@@ -184,3 +209,14 @@ class LanguageModelTrainer:
         if isinstance(self.optimizer, NTASGD):
             return self.optimizer.averaged()
         return nullcontext()
+
+
+def _processes() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _mean_over_processes(value: Tensor) -> Tensor:
+    if _processes() > 1:
+        dist.all_reduce(value)
+        value = value / _processes()
+    return value

@@ -29,11 +29,21 @@ class Referee:
         settings: that model's settings.
         measured: NLL of the whole split, with prefixes as long as the fixtures', by split.
         digest: SHA-256 of the file.
+
+    Raises:
+        RefereeError: the settings are of a model that is not computed here.
     """
 
     def __init__(
         self, parameters: Parameters, settings: dict, measured: dict[str, float], digest: str
     ) -> None:
+        self.adaptive = settings.get("softmax", "adaptive") == "adaptive"
+        known = self.adaptive or settings["softmax"] == "full"
+        if settings["cell"] not in _LAYERS or not known or not settings.get("tied", True):
+            raise RefereeError(
+                f"a referee is an LSTM or QRNN with a full or adaptive softmax and tied weights; "
+                f"this model's settings are {json.dumps(settings)}"
+            )
         self.parameters = {
             name: p.float() if p.is_floating_point() else p for name, p in parameters.items()
         }
@@ -72,7 +82,7 @@ class Referee:
         p = self.parameters
         x = F.embedding(self.rank[ids], p["embedding.weight"])
         for i in range(self.settings["num_layers"]):
-            layer = _lstm if self.settings["cell"] == "lstm" else _qrnn
+            layer = _LAYERS[self.settings["cell"]]
             x = layer(x, {k.split(".", 2)[2]: v for k, v in p.items() if f"layers.{i}." in k})
         return x
 
@@ -80,7 +90,8 @@ class Referee:
         """Return -log p of words by rank, float [n], of hidden [n, features]."""
         weight = self.parameters.get("embedding.weight")
         bias = self.parameters["decoder.bias"]
-        edges = [0, *(c for c in self.settings["cutoffs"] if c < len(weight)), len(weight)]
+        cutoffs = self.settings["cutoffs"] if self.adaptive else []
+        edges = [0, *(c for c in cutoffs if c < len(weight)), len(weight)]
         if len(edges) == 2:
             return F.cross_entropy(F.linear(hidden, weight, bias), ranks, reduction="none")
         p = self.parameters
@@ -128,6 +139,9 @@ def _qrnn(x: Tensor, p: Parameters) -> Tensor:
         c = f[:, t] * c + (1 - f[:, t]) * z[:, t]
         states.append(c)
     return o * torch.stack(states, dim=1)
+
+
+_LAYERS = {"lstm": _lstm, "qrnn": _qrnn}
 
 
 def load(corpus: str, folder: Path = FOLDER) -> Referee:

@@ -1,5 +1,22 @@
-"""What a trained model is used for: decoding text."""
+"""What a trained model is used for: decoding text, and scoring it, also while it adapts."""
 
+from .cache import CacheSettings, cached, tune_cache
 from .decoding import beam_search, greedy, next_word, sample
+from .dynamic import DynamicSettings, dynamic, gradient_rms, tune_dynamic
+from .perplexity import mean_nll, static
 
-__all__ = ["beam_search", "greedy", "next_word", "sample"]
+__all__ = [
+    "CacheSettings",
+    "DynamicSettings",
+    "beam_search",
+    "cached",
+    "dynamic",
+    "gradient_rms",
+    "greedy",
+    "mean_nll",
+    "next_word",
+    "sample",
+    "static",
+    "tune_cache",
+    "tune_dynamic",
+]

@@ -1,6 +1,23 @@
-"""Optimizers and schedules that PyTorch lacks or words differently."""
+"""What training minimises, and optimizers and schedules that PyTorch lacks or words otherwise."""
 
 from .nt_asgd import NTASGD
-from .schedule import constant, one_cycle
+from .objective import Objective
+from .schedule import (
+    SCHEDULES,
+    constant,
+    discriminative_rates,
+    one_cycle,
+    slanted_triangular,
+    unfrozen,
+)
 
-__all__ = ["NTASGD", "constant", "one_cycle"]
+__all__ = [
+    "NTASGD",
+    "SCHEDULES",
+    "Objective",
+    "constant",
+    "discriminative_rates",
+    "one_cycle",
+    "slanted_triangular",
+    "unfrozen",
+]

@@ -35,13 +35,17 @@ class NTASGD(torch.optim.SGD):
         """Whether averaging has begun."""
         return self.param_groups[0]["triggered"]
 
+    def start_averaging(self) -> None:
+        """Average from the next step on, whatever validation says: plain averaged SGD."""
+        self.param_groups[0]["triggered"] = True
+
     def validated(self, nll: float) -> None:
         """Tell the optimizer a new validation NLL; it may start averaging."""
         group = self.param_groups[0]
         history = group["history"]
         earlier = history[: max(0, len(history) - group["nonmono"])]
         if earlier and nll > min(earlier):
-            group["triggered"] = True
+            self.start_averaging()
         history.append(nll)
 
     @torch.no_grad()

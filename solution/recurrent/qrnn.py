@@ -1,12 +1,14 @@
 """A quasi-recurrent layer: gates by convolution over time, then forget-gate pooling.
 
 Bradbury et al. 2017, section 2. All matrix products run over the whole window at once; only the
-element-wise pooling is a recurrence.
+element-wise pooling is a recurrence, and that is a scan.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .scan import linear_recurrence
 
 State = tuple[Tensor, Tensor]
 
@@ -50,15 +52,17 @@ class QRNN(nn.Module):
                 x.new_zeros(1, x.size(0), self.input_size),
                 x.new_zeros(1, x.size(0), self.hidden_size),
             )
-        # Under mixed precision the last window's state may come in another precision than x.
-        last, c = state[0].to(x.dtype), state[1].to(x.dtype)
         seen = x
         if self.window == 2:
-            seen = torch.cat([x, torch.cat([last.transpose(0, 1), x[:, :-1]], dim=1)], dim=2)
+            # Under mixed precision the last window's input may come in another precision than x.
+            last = state[0].to(x.dtype).transpose(0, 1)
+            seen = torch.cat([x, torch.cat([last, x[:, :-1]], dim=1)], dim=2)
         weight = F.dropout(self.gates.weight, self.weight_dropout, self.training)
-        z, f, o = F.linear(seen, weight, self.gates.bias).chunk(3, dim=2)
+        gates = F.linear(seen, weight, self.gates.bias)
+        # Half precision would lose a gate's last steps before 1; the pooling is cheap anyway.
+        z, f, o = gates.to(state[1].dtype).chunk(3, dim=2)
         z, f, o = z.tanh(), f.sigmoid(), o.sigmoid()
-        c = forget_pool(z, f, c[0])
+        c = forget_pool(z, f, state[1][0])
         return o * c, (x[:, -1:].transpose(0, 1), c[:, -1].unsqueeze(0))
 
 
@@ -73,9 +77,4 @@ def forget_pool(z: Tensor, f: Tensor, c: Tensor) -> Tensor:
     Returns:
         float [batch, time, hidden], the state after every step.
     """
-    new = (1 - f) * z
-    states = []
-    for t in range(z.size(1)):
-        c = torch.addcmul(new[:, t], f[:, t], c)
-        states.append(c)
-    return torch.stack(states, dim=1)
+    return linear_recurrence(f, (1 - f) * z, c)

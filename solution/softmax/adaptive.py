@@ -63,6 +63,10 @@ class AdaptiveSoftmax(nn.Module):
                 nll = nll.index_add(0, where, inside)
         return nll
 
+    def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean of `nll`, a float scalar."""
+        return self.nll(hidden, targets).mean()
+
     def log_probs(self, hidden: Tensor) -> Tensor:
         """Return log p of every word by rank, float [n, vocabulary], of hidden [n, features]."""
         rows, biases = self.weight.split(self.sizes), self.bias.split(self.sizes)
