@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import random
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 HALF_MAX = 60_000  # beyond this a number does not fit half precision
+STALE_SECONDS = 3600
 
 
 def model_settings(model_class: Callable[..., nn.Module], config: Any) -> dict[str, Any]:
@@ -180,9 +182,15 @@ def _put_together(value: Any, tensors: dict[str, Tensor], only: str | None = Non
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*"):  # by a process that was killed while saving
+        if time.time() - left.stat().st_mtime > STALE_SECONDS:
+            left.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(safetensors.torch.save(tensors, metadata))
+        with open(temporary, "wb") as file:
+            file.write(safetensors.torch.save(tensors, metadata))
+            file.flush()
+            os.fsync(file.fileno())  # on disk before it takes the old one's place
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -152,17 +152,17 @@ class Display:
     def begin(self, epoch: int) -> None:
         """Start an epoch's clock and mean."""
         self.epoch, self.started, self.shown = epoch, time.monotonic(), time.monotonic()
-        self.total, self.steps = 0.0, 0
+        self.total, self.losses, self.steps = 0.0, 0, 0
 
     def loss(self, value: float) -> None:
         """Take a step's loss in."""
         self.total += value
-        self.steps += 1
+        self.losses += 1
 
     @property
     def mean(self) -> float:
         """Mean loss of the epoch so far, NaN where no loss was returned."""
-        return self.total / self.steps if self.steps else math.nan
+        return self.total / self.losses if self.losses else math.nan
 
     def step(self, done: int, tokens: int) -> None:
         """Show how far the epoch is: often on a terminal, once a minute in a log."""
@@ -411,6 +411,7 @@ class Run:
 
         def recorded(*batch: Any) -> Any:
             started = time.monotonic()
+            display.steps += 1
             returned = loss = train_batch(*batch)
             if isinstance(loss, torch.Tensor) and loss.numel() == 1:
                 loss = loss.item()
@@ -453,7 +454,7 @@ class Run:
 
     def diverged(self, error: FloatingPointError, history: list[dict[str, float]]) -> str:
         """Say what happened at which step, and what is still good."""
-        step = f"epoch {len(history) + 1}, step {self.display.steps + 1}"
+        step = f"epoch {len(history) + 1}, step {self.display.steps}"
         told = f"training stopped at {step}: {error}.\n"
         if not history:
             return told + "No epoch was finished, so nothing was saved. Try --lr of half the size."

@@ -86,7 +86,8 @@ class LanguageModelTrainer:
         objective: nn.Module = Objective(self.model, self.config.alpha, self.config.beta)
         if _processes() > 1:
             # A cluster of an adaptive softmax may have no target in a window.
-            objective = nn.parallel.DistributedDataParallel(objective, find_unused_parameters=True)
+            some = self.config.softmax == "adaptive" and bool(self.config.cutoffs)
+            objective = nn.parallel.DistributedDataParallel(objective, find_unused_parameters=some)
         # A function rather than a module, so that no state is saved twice.
         call = objective.__call__
         return torch.compile(call, dynamic=True) if self.config.compile else call

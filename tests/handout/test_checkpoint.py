@@ -3,6 +3,10 @@
 import json
 import os
 import random
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import checkpoint
 import numpy as np
@@ -98,6 +102,73 @@ def test_a_broken_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         checkpoint.save(path, Tied(6), {})
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]
+
+
+SAVER = """
+import sys; sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+import torch, checkpoint
+{limit}
+model = torch.nn.Linear(1000, 1000)
+for i in range(int(sys.argv[3])):
+    torch.nn.init.constant_(model.weight, i)
+    checkpoint.save(Path(sys.argv[2]), model, {{"round": i}})
+    print(i, flush=True)
+"""
+# A write that stops short, as on a full disk: this process may write files of 1 MB at most.
+LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))"
+
+
+def saver(path, rounds, limit=""):
+    handout = Path(checkpoint.__file__).parent
+    command = [
+        sys.executable,
+        "-c",
+        SAVER.format(limit=limit),
+        str(handout),
+        str(path),
+        str(rounds),
+    ]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def round_of(path):
+    """Which save a file is of; its weights have to be those of that save, to the last one."""
+    with safetensors.safe_open(path, "pt") as file:
+        number = json.loads(file.metadata()["settings"])["round"]
+        assert (file.get_tensor("weight") == number).all()
+    return number
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits and signals are POSIX's")
+def test_a_write_that_the_system_cuts_short_leaves_the_old_file(tmp_path):
+    path = tmp_path / "w.safetensors"
+    saver(path, 1).communicate()
+    done = saver(path, 2, LIMIT)
+    _, stderr = done.communicate()
+    assert done.returncode == 1
+    assert "OSError" in stderr
+    assert round_of(path) == 0
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits and signals are POSIX's")
+def test_a_kill_while_saving_leaves_a_whole_file_and_what_is_left_goes_later(tmp_path):
+    path = tmp_path / "w.safetensors"
+    for milliseconds in (0, 2, 4, 8):  # after the first save; one takes some milliseconds
+        process = saver(path, 10**6)
+        said = int(process.stdout.readline())
+        time.sleep(milliseconds / 1000)
+        process.kill()
+        process.communicate()
+        assert round_of(path) >= said
+    left = tmp_path / ".w.safetensors.123"
+    left.write_bytes(b"half a file")
+    checkpoint.save(path, Tied(6), {})
+    assert left.exists()  # somebody may be writing it
+    os.utime(left, (0, 0))
+    checkpoint.save(path, Tied(6), {})
+    assert not left.exists()
 
 
 def test_nothing_in_the_files_is_pickled(tmp_path):

@@ -1,6 +1,8 @@
 """The training command: resume, settings, files, and what it says."""
 
 import json
+import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +19,9 @@ TINY = [
 
 
 def rows(path):
-    """Metrics without the seconds."""
+    """Metrics of epochs or steps, without the seconds."""
     lines = map(json.loads, path.read_text().splitlines())
-    return [{key: row[key] for key in ("epoch", "train", "valid")} for row in lines]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in lines]
 
 
 def test_resuming_after_an_interrupt_gives_the_same_curve_and_weights(
@@ -28,6 +30,7 @@ def test_resuming_after_an_interrupt_gives_the_same_curve_and_weights(
     arguments = ["--submission", str(submission), *TINY]
     assert train.main(arguments) == 0
     whole = rows(tmp_path / "runs/train/tiny/metrics.jsonl")
+    steps = rows(tmp_path / "runs/train/tiny/steps.jsonl")
     weights = (submission / "checkpoint.numbers.safetensors").read_bytes()
     (submission / "checkpoint.numbers.safetensors").unlink()
 
@@ -50,6 +53,8 @@ def test_resuming_after_an_interrupt_gives_the_same_curve_and_weights(
     assert train.main(arguments) == 0
     assert "going on after epoch 1" in capsys.readouterr().out
     assert rows(tmp_path / "runs/train/tiny/metrics.jsonl") == whole
+    assert rows(tmp_path / "runs/train/tiny/steps.jsonl") == steps
+    assert [row["step"] for row in steps] == list(range(1, len(steps) + 1))
     assert (submission / "checkpoint.numbers.safetensors").read_bytes() == weights
 
 
@@ -70,6 +75,7 @@ def test_an_epoch_leaves_metrics_a_picture_and_weights_that_load(
         "curve.png",
         "metrics.jsonl",
         "state.safetensors",
+        "steps.jsonl",
     }
     from matplotlib.image import imread
 
@@ -82,7 +88,7 @@ def test_an_epoch_leaves_metrics_a_picture_and_weights_that_load(
     assert train.main(["--submission", str(submission), *TINY, "--evaluate"]) == 0
     best = min(row["valid"] for row in history)
     # half precision of the weights
-    assert float(capsys.readouterr().out.split()[-1]) == pytest.approx(best, abs=2e-3)
+    assert float(capsys.readouterr().out.split()[-3]) == pytest.approx(best, abs=2e-3)
 
 
 def test_weights_that_cannot_be_put_in_the_submission_stay_where_they_are(
@@ -108,6 +114,118 @@ def test_every_field_of_config_is_a_flag_and_others_are_refused(train, submissio
         train.parse(["--submission", str(submission), "--learning-rate", "1"])
     assert stopped.value.code == 2
     assert "--learning-rate" in capsys.readouterr().err
+
+
+def test_several_processes_of_part_of_a_batch_follow_one_process_of_the_whole(submission, tmp_path):
+    settings = [*TINY, "--epochs", "1", "--hidden-dropout", "0", "--alpha", "2", "--beta", "1"]
+    settings += ["--lr", "0.03", "--softmax", "adaptive", "--cutoffs", "5,12", "--batch-size", "20"]
+    script = [str(ROOT / "handout/train.py"), "--submission", str(submission), *settings]
+    runs = {
+        "one": [sys.executable],
+        "two": [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"],
+    }
+    curves = {}
+    for name, command in runs.items():
+        done = subprocess.run(
+            [*command, *script, "--run-id", name],
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("epoch 1/1") == 1  # one process speaks for all
+        folder = tmp_path / "runs/train" / name
+        (epoch,) = rows(folder / "metrics.jsonl")
+        curves[name] = [row["loss"] for row in rows(folder / "steps.jsonl")] + [epoch["valid"]]
+    assert curves["one"][0] - curves["one"][-1] > 0.1  # it learned something
+    # float32, gradients summed in another order; Adam's first steps magnify the difference
+    assert curves["two"] == pytest.approx(curves["one"], rel=1e-3)
+
+
+def test_rows_that_processes_cannot_share_evenly_are_refused(train, monkeypatch):
+    import trainer
+
+    monkeypatch.setattr(trainer, "_processes", lambda: 3)
+    with pytest.raises(ValueError, match="4 rows cannot be shared evenly by 3 processes"):
+        trainer.LanguageModelTrainer._mine(None, torch.zeros(4, 2))
+
+
+def test_a_trainer_that_knows_one_process_only_is_refused_under_torchrun(
+    train, submission, monkeypatch
+):
+    import trainer
+
+    monkeypatch.delattr(trainer.LanguageModelTrainer, "distributed")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda _: None)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
+    with pytest.raises(SystemExit, match="without torchrun"):
+        train.main(["--submission", str(submission), *TINY])
+
+
+def test_a_loss_that_is_not_finite_names_step_rate_and_last_good_checkpoint(
+    train, submission, tmp_path, monkeypatch
+):
+    import trainer
+
+    step, calls = trainer.LanguageModelTrainer.train_batch, []
+
+    def poisoned(self, *batch):
+        calls.append(1)
+        if len(calls) == 16:
+            with torch.no_grad():
+                self.model.embedding.weight.fill_(math.nan)
+        return step(self, *batch)
+
+    monkeypatch.setattr(trainer.LanguageModelTrainer, "train_batch", poisoned)
+    with pytest.raises(SystemExit) as stopped:
+        train.main(["--submission", str(submission), *TINY])
+    told = str(stopped.value)
+    first = len(
+        [row for row in rows(tmp_path / "runs/train/tiny/steps.jsonl") if row["epoch"] == 1]
+    )
+    assert f"training stopped at epoch 2, step {16 - first}: the loss is nan" in told
+    assert "learning rate 0.00" in told
+    assert "runs/train/tiny/state.safetensors, after epoch 1" in told
+    assert "checkpoint.numbers.safetensors" in told
+    import checkpoint
+    from language_model import LanguageModel
+
+    weights = submission / "checkpoint.numbers.safetensors"
+    kept = checkpoint.load(weights, LanguageModel, 30)
+    assert all(torch.isfinite(p).all() for p in kept.parameters())
+
+
+def test_a_students_trainer_that_returns_nan_is_stopped_too(train, submission, monkeypatch):
+    import trainer
+
+    monkeypatch.setattr(trainer.LanguageModelTrainer, "train_batch", lambda *_: math.nan)
+    told = r"epoch 1, step 1: the loss is nan.*\n.*nothing was saved"
+    with pytest.raises(SystemExit, match=told):
+        train.main(["--submission", str(submission), *TINY])
+
+
+def test_training_can_start_from_given_weights(train, submission, tmp_path):
+    arguments = ["--submission", str(submission), *TINY]
+    assert train.main([*arguments, "--lr", "0.03"]) == 0
+    best = min(row["valid"] for row in rows(tmp_path / "runs/train/tiny/metrics.jsonl"))
+    start = tmp_path / "start.safetensors"
+    start.write_bytes((submission / "checkpoint.numbers.safetensors").read_bytes())
+    tuning = ["--start", str(start), "--optimizer", "asgd", "--lr", "1e-6", "--run-id", "tuned"]
+    assert train.main([*arguments, *tuning]) == 0
+    first, _ = rows(tmp_path / "runs/train/tuned/metrics.jsonl")
+    # steps of next to nothing, from weights in half precision
+    assert first["valid"] == pytest.approx(best, abs=2e-3)
+
+
+def test_characters_are_reported_in_bits(train, submission, tmp_path, capsys):
+    arguments = ["--submission", str(submission), *TINY, "--epochs", "1", "--level", "character"]
+    assert train.main(arguments) == 0
+    (epoch,) = rows(tmp_path / "runs/train/tiny/metrics.jsonl")
+    assert f"{epoch['valid'] / math.log(2):.3f} bits a character" in capsys.readouterr().out
+    assert (submission / "checkpoint.numbers-chars.safetensors").exists()
 
 
 def test_the_untouched_handout_says_what_to_write_and_shows_no_traceback(tmp_path):
