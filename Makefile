@@ -8,7 +8,8 @@ ARGS       ?=
 KIT = "$(PYTHON)" -m autograder
 
 .DEFAULT_GOAL := help
-.PHONY: help grade check train handin data fixtures reference referee test lint bench clean
+ROOMS = evaluate ladder transfer study find-lr schedules
+.PHONY: help grade check train handin data fixtures reference referee $(ROOMS) test lint bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +37,24 @@ reference: ## instructors: train the solution with PRESET=quick (awd-lstm where 
 
 referee: ## instructors: make CHECKPOINT= the model that judges generated text
 	@$(KIT) referee "$(CHECKPOINT)" $(ARGS)
+
+evaluate: ## instructors: perplexity; ARGS="--system cache --tune --split test" (or dynamic)
+	@$(KIT) evaluate $(ARGS)
+
+ladder: ## from a fixed window to a regularised LSTM, on the embedded corpus
+	@$(KIT) ladder $(ARGS)
+
+transfer: ## language model to classifier (ULMFiT), and what each step buys
+	@$(KIT) transfer $(ARGS)
+
+study: ## what each technique, cell and output layer is worth, three seeds each
+	@$(KIT) study $(ARGS)
+
+find-lr: ## the learning-rate range test; settings as for make train
+	@$(KIT) find-lr $(ARGS)
+
+schedules: ## draw the learning-rate schedules
+	@$(KIT) schedules $(ARGS)
 
 test: ## run every test
 	@$(KIT) test $(ARGS)

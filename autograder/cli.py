@@ -26,6 +26,17 @@ PRACTICE = (
 )
 
 
+# Commands that are rooms of the solution, with arguments of their own.
+ROOMS = {
+    "evaluate": (["evaluation"], "perplexity of the reference, with cache or dynamic evaluation"),
+    "ladder": (["ladder"], "train models of growing power on the embedded corpus"),
+    "transfer": (["transfer"], "transfer the reference to a classification task"),
+    "study": (["study"], "train the reference with each technique off, one at a time"),
+    "find-lr": (["optim", "find-lr"], "find a learning rate for the reference"),
+    "schedules": (["optim", "schedules"], "draw the learning-rate schedules"),
+}
+
+
 class UsageError(Exception):
     """The command cannot be carried out as it was given."""
 
@@ -33,7 +44,7 @@ class UsageError(Exception):
 def main(argv: list[str]) -> int:
     """Run one command; return the exit status."""
     options, rest = parser().parse_known_args(argv)
-    if rest and options.command not in ("train", "reference"):
+    if rest and options.command not in ("train", "reference", *ROOMS):
         parser().error(f"unknown arguments: {' '.join(rest)}")
     try:
         return options.run(options, rest) or 0
@@ -79,6 +90,8 @@ def parser() -> argparse.ArgumentParser:
     )
     with_submission(command)
     add("reference", run_reference, "train the solution; settings as for train", add_help=False)
+    for name, (_, text) in ROOMS.items():
+        add(name, run_room, text, add_help=False)
     command = add("handin", run_handin, "check and pack handin.tar")
     with_submission(command)
     command.add_argument("--out", type=Path, default=Path("handin.tar"))
@@ -177,6 +190,18 @@ def run_reference(options: argparse.Namespace, rest: list[str]) -> int:
     if "--preset" not in rest and torch.cuda.is_available():
         rest = [*rest, "--preset", "awd-lstm"]
     return run_train(options, rest)
+
+
+def run_room(options: argparse.Namespace, rest: list[str]) -> int:
+    """Run a room of the solution as a program, which finds its neighbours as a submission does."""
+    (module, *arguments), _ = ROOMS[options.command]
+    paths = [str(ROOT / "solution"), str(HANDOUT), str(ROOT)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-m", module, *arguments, *rest]
+    try:
+        return subprocess.run(command, env=environment).returncode
+    except KeyboardInterrupt:
+        return 130
 
 
 def run_handin(options: argparse.Namespace, _: list[str]) -> int:

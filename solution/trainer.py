@@ -62,6 +62,7 @@ class LanguageModelTrainer:
         self._objective = self._make_objective()
         if self.config.schedule not in SCHEDULES:
             raise ValueError(f"schedule is one of {sorted(SCHEDULES)}, not {self.config.schedule}")
+        self.schedule = SCHEDULES[self.config.schedule]
         if self.config.precision not in ("auto", "float32", "bfloat16"):
             raise ValueError(f"precision is auto, float32 or bfloat16, not {self.config.precision}")
 
@@ -155,7 +156,7 @@ class LanguageModelTrainer:
 
     def _set_learning_rate(self, length: int) -> None:
         progress = self.tokens_seen / (self.max_epochs * self.epoch_tokens)
-        factor = SCHEDULES[self.config.schedule](progress)
+        factor = self.schedule(progress)
         for group in self.optimizer.param_groups:
             # Short windows take short steps (Merity et al. 2017, section 4.1).
             group["lr"] = self.config.lr * factor * length / self.config.bptt

@@ -1,8 +1,22 @@
 """NT-ASGD against SGD and by hand; schedules at their corners."""
 
+import dataclasses
+import math
+
 import pytest
 import torch
-from optim import NTASGD, constant, one_cycle
+from config import PRESETS
+from optim import (
+    NTASGD,
+    SCHEDULES,
+    constant,
+    discriminative_rates,
+    lr_finder,
+    one_cycle,
+    slanted_triangular,
+    unfrozen,
+)
+from optim import __main__ as commands
 from torch import nn
 
 
@@ -95,3 +109,102 @@ def test_one_cycle_rises_to_one_at_warmup_and_falls_to_its_floor():
 
 def test_constant_stays():
     assert {constant(p / 10) for p in range(11)} == {1.0}
+
+
+def test_averaged_sgd_averages_from_the_first_step():
+    p = nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
+    optimizer = NTASGD([p], 0.1)
+    optimizer.start_averaging()
+    seen = steps(optimizer, p, 4)
+    with optimizer.averaged():
+        torch.testing.assert_close(p.detach(), torch.stack(seen).mean(dim=0))
+
+
+@pytest.mark.parametrize("total", [100, 1000])
+def test_slanted_triangular_is_the_papers_formula_by_steps(total):
+    """Howard and Ruder 2018, equation 3, with the paper's cut_frac and ratio."""
+    cut = math.floor(total * 0.1)
+    for t in range(total + 1):
+        p = t / cut if t < cut else 1 - (t - cut) / (cut * (1 / 0.1 - 1))
+        assert slanted_triangular(t / total) == pytest.approx((1 + p * 31) / 32)
+
+
+def test_each_schedule_is_a_factor_between_nothing_and_one_that_peaks_at_one():
+    for schedule in SCHEDULES.values():
+        values = [schedule(i / 1000) for i in range(-10, 1100)]
+        assert max(values) == pytest.approx(1)
+        assert min(values) > 0
+
+
+def test_each_group_of_layers_learns_more_slowly_than_the_one_above():
+    assert discriminative_rates(0.01, 3) == pytest.approx([0.01 / 2.6**2, 0.01 / 2.6, 0.01])
+    assert discriminative_rates(0.01, 1) == [0.01]
+
+
+def test_groups_unfreeze_one_an_epoch_from_the_top_until_all_learn():
+    assert [unfrozen(epoch, 3) for epoch in range(5)] == [1, 2, 3, 3, 3]
+
+
+class Quadratic:
+    """A trainer whose loss is p ** 2 / 2 after a step of plain gradient descent."""
+
+    def __init__(self):
+        self.p, self.config = 1.0, dataclasses.replace(PRESETS["quick"], lr=0.5)
+        self.loader, self.rates, self.schedule = [(None, None)] * 3, [], None
+
+    def train_batch(self, inputs, targets):
+        loss = self.p**2 / 2
+        self.rates.append(self.config.lr * self.schedule(0.0))
+        self.p -= self.rates[-1] * self.p
+        if not math.isfinite(self.p):
+            raise FloatingPointError
+        return loss
+
+
+def test_the_range_test_raises_the_rate_until_the_loss_runs_away():
+    trainer = Quadratic()
+    wanted = lr_finder.rates(100, 1e-3, 1e3)
+    tried, losses = lr_finder.sweep(trainer, wanted)
+    assert wanted[0] == pytest.approx(1e-3)
+    assert wanted[-1] == pytest.approx(1e3)
+    assert trainer.rates == pytest.approx(wanted[: len(trainer.rates)])
+    # gradient descent on p ** 2 / 2 diverges at rates above 2
+    assert 2 < tried[-1] < 1e3
+    assert losses[-1] > 1.5 * min(losses)
+    assert 0.01 < lr_finder.suggest(tried, losses) < 2
+
+
+def test_the_suggestion_is_where_the_loss_falls_fastest_by_the_logarithm():
+    tried = lr_finder.rates(81, 1e-4, 1.0)
+    # a logistic fall centred on 0.01, then a rise
+    losses = [6 - 4 / (1 + math.exp(-3 * math.log(rate / 0.01))) + 20 * rate**2 for rate in tried]
+    assert lr_finder.suggest(tried, losses) == pytest.approx(0.01, rel=0.15)  # a step is 12 %
+
+
+def test_a_loss_that_only_rises_gives_no_suggestion():
+    with pytest.raises(ValueError, match="begin with a lower rate"):
+        lr_finder.suggest([1, 2, 3, 4], [1.0, 2.0, 3.0, 4.0])
+    with pytest.raises(ValueError, match="no rise from 1 to 1 in 5 steps"):
+        lr_finder.rates(5, 1, 1)
+
+
+def test_the_commands_leave_pictures_and_a_rate(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tiny = [
+        "--corpus",
+        "numbers",
+        "--embedding-size",
+        "32",
+        "--hidden-size",
+        "32",
+        "--threads",
+        "1",
+    ]
+    assert commands.main(["find-lr", "--steps", "80", "--lowest", "1e-4", *tiny]) == 0
+    out = capsys.readouterr().out
+    assert 1e-4 < float(out.split("--lr ")[1].split(";")[0]) < 10
+    assert commands.main(["schedules"]) == 0
+    from matplotlib.image import imread
+
+    for picture in ("runs/lr/solution-numbers.png", "runs/schedules.png"):
+        assert imread(tmp_path / picture).std() > 0.05  # there are lines on it
