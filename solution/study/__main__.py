@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         f"{len(corpus.train):,} words of training text, {len(corpus.vocab):,} in the vocabulary, "
         f"{options.epochs} epochs, {options.seeds} seeds"
     )
-    kept, results = _read(), []
+    results = []
     for seed in range(options.seeds):  # a whole table of one seed comes first
         for row in rows:
             config = row.config(replace(SMALL, seed=seed, epochs=options.epochs))

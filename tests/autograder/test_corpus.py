@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import hashlib
 import http.server
+import itertools
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 
 from autograder import corpus, download, wikitext
+from autograder.characters import characters
 from autograder.corpus import Corpus, CorpusError, Split
 from autograder.wikitext import Expected
 
@@ -137,6 +139,40 @@ def test_a_stream_with_blank_lines_has_an_eol_for_every_line(source, tmp_path):
         assert made.words(split.stream(blank_lines=True)).split() == papers
         assert made.words(split.stream()).split() == course
         assert len(split) == len(course)
+
+
+def test_articles_with_blank_lines_join_to_the_papers_stream_and_split_as_the_course_does(
+    source, tmp_path
+):
+    made = load(source, tmp_path / "data")
+    eol = made.vocab.index("<eol>")
+    for name in SPLITS:
+        split = made.split(name)
+        papers, course = split.articles(blank_lines=True), split.articles()
+        np.testing.assert_array_equal(np.concatenate(papers), split.stream(blank_lines=True))
+        for long, short in zip(papers, course, strict=True):
+            # a blank line's <eol> follows another <eol> or opens the article
+            pairs = itertools.pairwise([eol, *long])
+            assert [i for before, i in pairs if not before == i == eol] == short.tolist()
+
+
+def test_characters_spell_the_same_text_article_by_article(source, tmp_path):
+    made = load(source, tmp_path / "data")
+    letters = characters(made)
+    for name in SPLITS:
+        pairs = zip(made.split(name).articles(), letters.split(name).articles(), strict=True)
+        for by_word, by_letter in pairs:
+            text = made.words(by_word) + " "
+            assert letters.words(by_letter) == text.replace("<eol> ", "\n")
+        # a blank line stands before the same word
+        for in_words, in_letters in zip(
+            made.split(name).blanks, letters.split(name).blanks, strict=True
+        ):
+            text = made.words(made.split(name).ids[:in_words]).replace("<eol>", "\n")
+            assert letters.words(letters.split(name).ids[:in_letters]).split() == text.split()
+    assert "<unk>" in letters.vocab and "\n" in letters.vocab and "\n" not in made.vocab
+    assert all(len(symbol) == 1 for symbol in letters.vocab if symbol != "<unk>")
+    assert letters.name == "wikitext2-chars"
 
 
 def test_shapes_and_dtypes_are_as_promised(source, tmp_path):
