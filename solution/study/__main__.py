@@ -96,9 +96,8 @@ def main(argv: list[str] | None = None) -> int:
             config = row.config(replace(SMALL, seed=seed, epochs=options.epochs))
             settings = json.dumps(asdict(config))
             key = {"row": row.name, "corpus": corpus.digest, "settings": settings}
-            result = next(
-                (k for k in kept if all(k[name] == value for name, value in key.items())), None
-            )
+            # Read anew each time: other processes may share the work.
+            result = next((old for old in _read() if key.items() <= old.items()), None)
             if result is None:
                 result = key | run(row, config, corpus)
                 _append(result)
