@@ -37,10 +37,17 @@ class WeightDropoutLSTM(nn.LSTM):
         if state is None:
             zeros = x.new_zeros(1, x.size(0), self.hidden_size)
             state = (zeros, zeros)
-        # Under mixed precision the last window's state may come in another precision than x.
-        state = (state[0].to(x.dtype), state[1].to(x.dtype))
         dropped = F.dropout(self.weight_hh_l0, self.weight_dropout, self.training)
         weights = [self.weight_ih_l0, dropped, self.bias_ih_l0, self.bias_hh_l0]
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # Not every CPU has an LSTM of mixed precision: this layer stays in single precision.
+            with torch.autocast("cpu", enabled=False):
+                return self._run(x.float(), state, weights)
+        return self._run(x, state, weights)
+
+    def _run(self, x: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, State]:
+        # Under mixed precision the last window's state may come in another precision than x.
+        state = (state[0].to(x.dtype), state[1].to(x.dtype))
         output, h, c = torch.lstm(
             x, state, weights, True, 1, 0.0, self.training, False, self.batch_first
         )
