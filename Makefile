@@ -8,11 +8,12 @@ ARGS       ?=
 KIT = "$(PYTHON)" -m autograder
 
 .DEFAULT_GOAL := help
-ROOMS = evaluate ladder transfer study find-lr schedules
-.PHONY: help grade check train handin data fixtures reference referee $(ROOMS) test lint bench clean
+ROOMS = evaluate ladder transfer study attention find-lr schedules
+.PHONY: help grade check train handin data fixtures reference referee $(ROOMS) test lint \
+        bench bench-training clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 grade: ## grade SUBMISSION=handout (solution, a folder, a hand-in file) on CORPUS=auto
 	@$(KIT) grade "$(SUBMISSION)" --corpus "$(CORPUS)" $(ARGS)
@@ -50,6 +51,9 @@ transfer: ## language model to classifier (ULMFiT), and what each step buys
 study: ## what each technique, cell and output layer is worth, three seeds each
 	@$(KIT) study $(ARGS)
 
+attention: ## draw a Transformer's heads; ARGS="--weights runs/train/…/checkpoint.safetensors"
+	@$(KIT) attention $(ARGS)
+
 find-lr: ## the learning-rate range test; settings as for make train
 	@$(KIT) find-lr $(ARGS)
 
@@ -62,8 +66,11 @@ test: ## run every test
 lint: ## check the style of the source
 	@$(KIT) lint
 
-bench: ## measure speed and memory
+bench: ## measure speed and memory of the commands
 	@$(KIT) bench
+
+bench-training: ## measure speed and memory of training steps
+	@$(KIT) bench --training
 
 clean: ## remove .venv, data, runs and dist
 	@$(KIT) clean

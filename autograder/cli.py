@@ -32,6 +32,7 @@ ROOMS = {
     "ladder": (["ladder"], "train models of growing power on the embedded corpus"),
     "transfer": (["transfer"], "transfer the reference to a classification task"),
     "study": (["study"], "train the reference with each technique off, one at a time"),
+    "attention": (["evaluation.attention"], "draw what a Transformer's heads look at"),
     "find-lr": (["optim", "find-lr"], "find a learning rate for the reference"),
     "schedules": (["optim", "schedules"], "draw the learning-rate schedules"),
 }
@@ -115,6 +116,7 @@ def parser() -> argparse.ArgumentParser:
     add("lint", run_lint, "check the style of the source")
     command = add("bench", run_bench, "measure speed and memory")
     command.add_argument("--rounds", type=int, default=3)
+    command.add_argument("--training", action="store_true", help="steps of training instead")
     add("clean", run_clean, "remove what was made: .venv, data, runs, dist")
     return top
 
@@ -310,8 +312,10 @@ def run_lint(_: argparse.Namespace, __: list[str]) -> int:
 
 def run_bench(options: argparse.Namespace, _: list[str]) -> int:
     """Run the benchmarks."""
-    command = [sys.executable, "-m", "tests.bench", "--rounds", str(options.rounds)]
-    return subprocess.run(command, cwd=ROOT).returncode
+    module = "tests.bench.training" if options.training else "tests.bench"
+    command = [sys.executable, "-m", module, "--rounds", str(options.rounds)]
+    environment = KEEP_MEMORY | os.environ if options.training else None
+    return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
 
 def run_clean(_: argparse.Namespace, __: list[str]) -> int:

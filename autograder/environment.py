@@ -18,7 +18,7 @@ from .files import locked
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = {"lint": "dev", "transfer": "transfer"}  # commands that need an optional extra
 # commands that list their own settings
-OWN_HELP = ("train", "reference", "evaluate", "ladder", "transfer", "study", "find-lr")
+OWN_HELP = ("train", "reference", "evaluate", "ladder", "transfer", "study", "attention", "find-lr")
 NEEDED = ("torch", "numpy", "safetensors", "rich", "jinja2", "matplotlib", "pytest")
 # pip waits this long for an answer, and asks twice: a download that cannot work ends within 10 s.
 PIP_SECONDS = "4"

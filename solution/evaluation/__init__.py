@@ -1,4 +1,4 @@
-"""What a trained model is used for: decoding text, and scoring it, also while it adapts."""
+"""What a trained model is used for: decoding text, scoring it, also while it adapts; looking in."""
 
 from .cache import CacheSettings, cached, tune_cache
 from .decoding import beam_search, greedy, next_word, sample

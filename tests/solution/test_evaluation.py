@@ -14,6 +14,7 @@ import torch
 from evaluation import (
     CacheSettings,
     DynamicSettings,
+    attention,
     cached,
     dynamic,
     gradient_rms,
@@ -250,3 +251,22 @@ def test_the_command_names_what_is_wrong_without_a_traceback(tmp_path):
     assert done.returncode == 2
     assert "absent.safetensors" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_each_row_of_a_picture_of_attention_is_what_the_layer_looks_at(tmp_path):
+    made, ids = model("transformer"), text(9)
+    looks = attention.weights(made, ids)
+    assert looks.shape == (2, 2, 9, 9)
+    torch.testing.assert_close(looks.sum(dim=3), torch.ones(2, 2, 9))
+    assert looks.triu(1).abs().max() == 0  # no word looks ahead
+    first = made.layers[0].attention(made.embedding(made.rank[ids])[None])[0]
+    torch.testing.assert_close(looks[0], first)
+    attention.draw(looks, [str(i) for i in ids.tolist()], tmp_path / "new" / "heads.png")
+    from matplotlib.image import imread
+
+    assert imread(tmp_path / "new" / "heads.png").std() > 0.05
+
+
+def test_a_model_without_attention_is_refused():
+    with pytest.raises(ValueError, match="--cell transformer"):
+        attention.weights(model("gru"), text(9))
