@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HANDOUT = ROOT / "handout"
 TEXT = (HANDOUT / "ASSIGNMENT.md").read_text(encoding="utf-8")
 STUBS = ("data_loader", "language_model", "trainer", "inference", "regularization")
-MADE = ("runs/", "handin.tar", "handout/checkpoint", "checkpoint.safetensors", "metrics.jsonl")
+MADE = ("runs/", "handin.tar", "handout/checkpoint", "checkpoint.safetensors")
+MADE += ("metrics.jsonl", "steps.jsonl")
 
 LOADER = """
 import json, string, sys
