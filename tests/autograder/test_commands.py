@@ -296,3 +296,23 @@ def test_check_shows_the_checks_and_writes_nothing(base, tmp_path, monkeypatch, 
     assert "data_loader" in shown
     assert "inference" in shown
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rooms_of_the_solution_run_as_commands_and_take_arguments_of_their_own(tmp_path):
+    """Tried with one room of each form; every room's module has to be there."""
+    for (module, *_), _ in cli.ROOMS.values():
+        path = ROOT / "solution" / module.replace(".", "/")
+        assert (path / "__main__.py").exists() or path.with_suffix(".py").exists(), module
+    process = start("schedules", "drawn.png", cwd=tmp_path, data=tmp_path)
+    assert finish(process)[:2] == (0, "drew drawn.png\n")
+    assert (tmp_path / "drawn.png").exists()
+    status, out, _ = finish(start("evaluate", "--help", cwd=tmp_path, data=tmp_path))
+    assert status == 0
+    assert "--system {static,cache,dynamic}" in out
+
+
+def test_make_and_the_command_line_offer_the_same_rooms():
+    targets = (ROOT / "Makefile").read_text()
+    for name in cli.ROOMS:
+        assert f"\n{name}: ## " in targets, name
+        assert f"$(KIT) {name} $(ARGS)" in targets, name
