@@ -9,6 +9,7 @@ from config import PRESETS
 from optim import (
     NTASGD,
     SCHEDULES,
+    Objective,
     constant,
     discriminative_rates,
     lr_finder,
@@ -208,3 +209,34 @@ def test_the_commands_leave_pictures_and_a_rate(tmp_path, monkeypatch, capsys):
 
     for picture in ("runs/lr/solution-numbers.png", "runs/schedules.png"):
         assert imread(tmp_path / picture).std() > 0.05  # there are lines on it
+
+
+class Outputs(nn.Module):
+    """A model whose raw and dropped outputs are given, and whose NLL is 3."""
+
+    def __init__(self, raw, dropped):
+        super().__init__()
+        self.raw, self.dropped = raw, dropped
+
+    def features(self, inputs, hidden):
+        return self.raw, self.dropped, "the state"
+
+    def loss(self, features, targets):
+        assert features is self.dropped
+        return torch.tensor(3.0)
+
+
+def test_ar_is_taken_of_the_dropped_output_and_tar_of_the_raw_one():
+    """Merity et al. 2017, section 4.6, an element at a time."""
+    raw, dropped = torch.randn(2, 5, 4), torch.randn(2, 5, 4)
+    loss, nll, hidden = Objective(Outputs(raw, dropped), alpha=2.0, beta=0.5)(None, None, None)
+    ar = sum(v**2 for v in dropped.flatten().tolist()) / 40
+    jumps = [
+        raw[b, t + 1, i].item() - raw[b, t, i].item()
+        for b in range(2)
+        for t in range(4)
+        for i in range(4)
+    ]
+    tar = sum(jump**2 for jump in jumps) / len(jumps)
+    assert loss.item() == pytest.approx(3 + 2 * ar + 0.5 * tar, rel=1e-5)
+    assert (nll.item(), hidden) == (3.0, "the state")
