@@ -362,6 +362,7 @@ class Run:
         )
         self.folder = Path("runs/train") / self.run_id
         self.state = self.folder / "state.safetensors"
+        self.steps = self.folder / "steps.jsonl"
         suffix = "" if corpus.name == "wikitext2" else f".{corpus.name}"
         self.weights = options.submission / f"checkpoint{suffix}.safetensors"
 
@@ -383,15 +384,12 @@ class Run:
             say("this run is finished: --epochs N goes on, --fresh begins again (say, new code)")
         elif history:
             say(f"going on after epoch {len(history)} (--fresh begins again)")
-        log = (
-            StepLog(self.folder / "steps.jsonl", self.trainer, len(history))
-            if not self.rank
-            else None
-        )
+        # One process writes for all.
+        log = None if self.rank else StepLog(self.steps, self.trainer, len(history))
         self.record(log)
         try:
             for _ in range(len(history), config.epochs):
-                self.epoch(history)
+                self.epoch(history, log)
         except FloatingPointError as error:
             sys.exit(self.diverged(error, history))
         finally:
@@ -427,7 +425,7 @@ class Run:
 
         self.trainer.train_batch = recorded
 
-    def epoch(self, history: list[dict[str, float]]) -> None:
+    def epoch(self, history: list[dict[str, float]], log: StepLog | None) -> None:
         """Train for one more epoch, validate, and write its files."""
         epoch = len(history) + 1
         self.display.begin(epoch)
@@ -442,14 +440,15 @@ class Run:
             f"epoch {epoch}/{self.config.epochs}  train NLL {loss:.4f}  "
             f"{scale(self.corpus, nll)}  {clock(seconds)}"
         )
-        if self.rank:
-            return  # one process writes for all
+        if log is None:
+            return
         for line in samples(self.inference, self.model, self.corpus):
             self.say(f"    {line}", markup=False)
         if not nll >= best:
             written = self.trainer.save()
             if written is not None and Path(written).is_file():
                 keep(Path(written), self.weights, self.say)
+        log.flush()  # a state to resume from promises the steps before it
         finish_epoch(self.checkpoint, self.folder, self.state, self.trainer, self.config, history)
 
     def diverged(self, error: FloatingPointError, history: list[dict[str, float]]) -> str:
