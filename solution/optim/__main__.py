@@ -36,6 +36,7 @@ def find_lr(arguments: list[str]) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     run = train.Run(options, corpus, config, train.pick_device(options.device), rank=0)
+    run.display.console.quiet = True  # this is no epoch
     wanted = lr_finder.rates(chosen.steps, chosen.lowest, chosen.highest)
     tried, losses = lr_finder.sweep(run.trainer, wanted)
     best = lr_finder.suggest(tried, losses)
