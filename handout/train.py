@@ -344,7 +344,7 @@ class Run:
         settings = self.checkpoint.model_settings(self.model_class, config)
         self.model = self.model_class(len(corpus.vocab), **settings).to(device)
         if options.start:
-            self.checkpoint.load_weights(options.start, self.model)
+            self.start(options.start)
         windows = accepted(make, bptt=config.bptt)
         blank_lines = getattr(config, "blank_lines", False)
         articles = corpus.train.articles(blank_lines)
@@ -365,6 +365,16 @@ class Run:
         self.steps = self.folder / "steps.jsonl"
         suffix = "" if corpus.name == "wikitext2" else f".{corpus.name}"
         self.weights = options.submission / f"checkpoint{suffix}.safetensors"
+
+    def start(self, weights: Path) -> None:
+        """Put weights that were trained before into the model, if they fit."""
+        try:
+            self.checkpoint.load_weights(weights, self.model)
+        except Exception as error:  # noqa: BLE001 - a file of any kind may be named
+            sys.exit(
+                f"--start {weights}: these weights do not fit this model ({error}).\nName weights "
+                "that were trained with the same settings, or give those settings as flags."
+            )
 
     def go(self) -> list[dict[str, float]]:
         """Train, or only validate; return the history."""

@@ -220,6 +220,15 @@ def test_training_can_start_from_given_weights(train, submission, tmp_path):
     assert first["valid"] == pytest.approx(best, abs=2e-3)
 
 
+@pytest.mark.parametrize("content", [None, b"no weights"])
+def test_weights_to_start_from_that_do_not_fit_are_named(train, submission, tmp_path, content):
+    weights = tmp_path / "start.safetensors"
+    if content:
+        weights.write_bytes(content)
+    with pytest.raises(SystemExit, match=r"start\.safetensors: these weights do not fit"):
+        train.main(["--submission", str(submission), *TINY, "--start", str(weights)])
+
+
 def test_characters_are_reported_in_bits(train, submission, tmp_path, capsys):
     arguments = ["--submission", str(submission), *TINY, "--epochs", "1", "--level", "character"]
     assert train.main(arguments) == 0
