@@ -62,7 +62,10 @@ def write(path: Path, rows: Sequence[Row], task: Task, plan: Plan) -> None:
 
 
 def table(rows: Sequence[Row], task: Task) -> Table:
-    """Draw a row a step: accuracy, what it is over the row above, seconds."""
+    """Draw a row a step: accuracy, what it is over the row above, seconds of one seed.
+
+    The errors are those of drawing articles; another seed of training is not in them.
+    """
     seeds = 1 + max(row.seed for row in rows)
     drawn = Table(
         title="What each step buys",
@@ -72,7 +75,7 @@ def table(rows: Sequence[Row], task: Task) -> Table:
         pad_edge=False,
     )
     drawn.add_column("step", no_wrap=True)
-    for heading in ("accuracy", *[f"of {seeds} seeds"] * (seeds > 1), "gain", "seconds"):
+    for heading in ("accuracy", *[f"of {seeds} seeds"] * (seeds > 1), "gain", "time"):
         drawn.add_column(heading, justify="right", no_wrap=True)
     above = None
     for name in STEPS:
@@ -88,7 +91,7 @@ def table(rows: Sequence[Row], task: Task) -> Table:
             _with_error(right, task),
             *[f"{min(each):.1f} – {max(each):.1f}"] * (seeds > 1),
             "" if above is None else _with_error(right - above, task, sign="+"),
-            f"{np.mean([row.seconds for row in own]):.0f}",
+            f"{np.mean([row.seconds for row in own]):.0f} s",
         )
         above = right
     return drawn

@@ -491,6 +491,7 @@ def test_a_quick_try_prints_every_step_and_keeps_every_result(weights, made_up, 
     assert status == 0
     shown = printed[printed.index("What each step buys") :]
     assert all(name in shown for name in comparison.STEPS)
+    assert "…" not in shown  # all of it fits 80 columns
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert [(r["step"], r["seed"]) for r in rows] == [
         (name, seed) for seed in range(2) for name in comparison.STEPS
