@@ -63,6 +63,9 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, dict[str, Any], dict[str
     )
     parser.add_argument("--fresh", action="store_true", help="begin again, do not resume")
     parser.add_argument(
+        "--no-copy", action="store_true", help="leave the submission's own weights as they are"
+    )
+    parser.add_argument(
         "--evaluate", action="store_true", help="only validate the weights that were saved"
     )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
@@ -365,6 +368,8 @@ class Run:
         self.steps = self.folder / "steps.jsonl"
         suffix = "" if corpus.name == "wikitext2" else f".{corpus.name}"
         self.weights = options.submission / f"checkpoint{suffix}.safetensors"
+        if options.no_copy:
+            self.weights = self.folder / "checkpoint.safetensors"  # where a trainer saves them
 
     def start(self, weights: Path) -> None:
         """Put weights that were trained before into the model, if they fit."""
@@ -456,7 +461,8 @@ class Run:
             self.say(f"    {line}", markup=False)
         if not nll >= best:
             written = self.trainer.save()
-            if written is not None and Path(written).is_file():
+            copied = written is not None and Path(written).is_file() and not self.options.no_copy
+            if copied:
                 keep(Path(written), self.weights, self.say)
         log.flush()  # a state to resume from promises the steps before it
         finish_epoch(self.checkpoint, self.folder, self.state, self.trainer, self.config, history)

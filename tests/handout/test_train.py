@@ -102,6 +102,18 @@ def test_weights_that_cannot_be_put_in_the_submission_stay_where_they_are(
     assert "the weights stay in runs/train/tiny/checkpoint.safetensors" in capsys.readouterr().out
 
 
+def test_without_a_copy_the_submissions_own_weights_stay(train, submission, tmp_path, capsys):
+    own = submission / "checkpoint.numbers.safetensors"
+    own.write_bytes(b"better ones")
+    arguments = ["--submission", str(submission), *TINY, "--epochs", "1", "--no-copy"]
+    assert train.main(arguments) == 0
+    assert own.read_bytes() == b"better ones"
+    assert "weights in runs/train/tiny/checkpoint.safetensors" in capsys.readouterr().out
+    capsys.readouterr()
+    assert train.main([*arguments, "--evaluate"]) == 0
+    assert "runs/train/tiny/checkpoint.safetensors: valid NLL" in capsys.readouterr().out
+
+
 def test_every_field_of_config_is_a_flag_and_others_are_refused(train, submission, capsys):
     options, given, presets = train.parse(
         ["--submission", str(submission), "--lr", "0.5", "--cutoffs", "3,9", "--cell", "qrnn"]
