@@ -294,8 +294,8 @@ def judge(seen: dict[str, Observation], missing: tuple[str, ...]) -> list[Verdic
             seen["data_loader.epochs"],
             [
                 ("iterates", "gives pairs of word ids", iterates),
-                ("targets", "targets are one word ahead", targets),
                 ("order", "rows read on in the text", order),
+                ("targets", "targets are one word ahead", targets),
                 ("coverage", "no words are lost", coverage),
                 ("shuffle", "articles are shuffled anew each epoch", shuffle),
                 ("untouched", "the dataset is not changed", untouched),

@@ -35,9 +35,13 @@ def articles() -> np.ndarray:
 
 
 def prompts() -> np.ndarray:
-    """Prompts, int64 [5, 12]; five rows, so that rows and steps cannot be mixed up unseen."""
+    """Prompts, int64 [5, 12]; five rows, so that rows and steps cannot be mixed up unseen.
+
+    Every word stands in two rows, so that what is drawn by word and what by place differ.
+    """
     rng = np.random.default_rng(SEED + 1)
-    return rng.integers(0, vocabulary(), size=(5, PROMPT)).astype(np.int64)
+    half = rng.integers(0, vocabulary(), size=(5, PROMPT // 2)).astype(np.int64)
+    return np.concatenate([half, np.roll(half, 1, axis=0)], axis=1)
 
 
 def activations() -> np.ndarray:

@@ -106,6 +106,32 @@ def test_other_right_predictions_pass_too(seen):
     assert failed(judged(seen)) == set()
 
 
+def untrained(inp: np.ndarray) -> np.ndarray:
+    """Log-probabilities that are mostly the same for all prompts, as an untrained model's are."""
+    constant = np.linspace(-8, 0, V)
+    return log_softmax(constant + 1e-3 * model(inp)).astype(np.float32)
+
+
+def bfloat16(scores: np.ndarray) -> np.ndarray:
+    return (scores.view(np.uint32) & 0xFFFF0000).view(np.float32)
+
+
+@pytest.mark.parametrize("rounded", [np.float32, np.float16, bfloat16])
+def test_an_untrained_models_rounding_is_no_mistake(rounded):
+    def predict(inp: np.ndarray) -> np.ndarray:
+        return np.asarray(rounded(untrained(inp)), dtype=np.float32)
+
+    last_bit = predict(PROMPTS) * np.float32(1 + 2.0**-22 if rounded is np.float32 else 1)
+    assert failed(judged(predicted(predict, again=last_bit))) == set()
+
+
+def test_a_mistake_shows_in_an_untrained_models_scores_too():
+    mixed_up = predicted(lambda inp: untrained(inp.T.reshape(inp.shape)))
+    assert failed(judged(mixed_up)) == {"rows"}
+    other = generated(greedy(PROMPTS, lambda inp: untrained(inp[:, -1:])), untrained)
+    assert failed(judged(generation=other)) == {"greedy"}
+
+
 def noisy(inp: np.ndarray) -> np.ndarray:
     return model(inp) * _RNG.integers(0, 2, size=(len(inp), V)).astype(np.float32)
 
