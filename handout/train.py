@@ -21,6 +21,7 @@ import random
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -563,6 +564,13 @@ def main(argv: list[str] | None = None) -> int:
     except NotImplementedError as error:
         print(f"not written yet: {error}", file=sys.stderr)
         return 1
+    except ValueError as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        inside = Path(place.filename).resolve().is_relative_to(options.submission.resolve())
+        if not inside or not (place.line or "").startswith("raise "):
+            raise  # a mistake, which its traceback helps to find
+        print(f"refused: {error} ({Path(place.filename).name}, line {place.lineno})")
+        return 2
     return 0
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -239,6 +240,30 @@ def test_weights_to_start_from_that_do_not_fit_are_named(train, submission, tmp_
         weights.write_bytes(content)
     with pytest.raises(SystemExit, match=r"start\.safetensors: these weights do not fit"):
         train.main(["--submission", str(submission), *TINY, "--start", str(weights)])
+
+
+def test_settings_that_a_submission_refuses_are_told_without_a_traceback(tmp_path):
+    folder = tmp_path / "picky"
+    folder.mkdir()
+    shutil.copy(ROOT / "handout/data_loader.py", folder)
+    (folder / "language_model.py").write_text(
+        "class LanguageModel:\n"
+        "    def __init__(self, vocab_size, num_layers=2):\n"
+        "        if num_layers == 3:\n"
+        "            raise ValueError('num_layers is 3: one or two')\n"
+        "        a, b = range(num_layers + 1)\n"
+    )
+    command = [sys.executable, str(ROOT / "handout/train.py"), "--corpus", "numbers"]
+    command += ["--submission", str(folder), "--num-layers"]
+    refused, mistaken = (
+        subprocess.run([*command, layers], cwd=tmp_path, capture_output=True, text=True)
+        for layers in ("3", "2")
+    )
+    assert refused.returncode == 2
+    assert refused.stdout == "refused: num_layers is 3: one or two (language_model.py, line 4)\n"
+    assert "Traceback" not in refused.stderr
+    assert mistaken.returncode == 1  # a mistake of one's own wants to be found
+    assert "Traceback" in mistaken.stderr and "a, b = range" in mistaken.stderr
 
 
 def test_characters_are_reported_in_bits(train, submission, tmp_path, capsys):
