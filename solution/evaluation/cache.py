@@ -49,8 +49,8 @@ def tune_cache(
     model: Network,
     ids: Tensor,
     window_sizes: Sequence[int] = (500, 2000, 3785),
-    lams: Sequence[float] = (0.05, 0.1, 0.15, 0.2, 0.3),
-    thetas: Sequence[float] = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5),
+    lams: Sequence[float] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5),
+    thetas: Sequence[float] = (0.1, 0.3, 0.7, 1.5, 3.0, 5.0, 8.0),
 ) -> tuple[CacheSettings, float]:
     """Try all settings on a validation text; return the best and its mean NLL.
 
