@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .faults import Fault
+from .sandbox import TIERS
 
 ROOT = Path(__file__).resolve().parent.parent
 HANDOUT = ROOT / "handout"
@@ -83,14 +84,30 @@ def parser() -> argparse.ArgumentParser:
     def with_corpus(command: argparse.ArgumentParser, default: str = "auto") -> None:
         command.add_argument("--corpus", choices=("auto", "wikitext2", "numbers"), default=default)
 
+    def with_sandbox(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--sandbox",
+            choices=("auto", *TIERS),
+            default="auto",
+            help="where the submission is run: the best that holds here, or one of "
+            "autograder/sandbox/README.md",
+        )
+
     add("setup", lambda *_: 0, "set up .venv with the packages of constraints.txt")
     command = add("grade", run_grade, "grade a submission")
     with_submission(command)
     with_corpus(command)
     command.add_argument("--fixtures", type=Path, help="hidden fixtures (default: the public ones)")
     command.add_argument("--out", type=Path, help="folder for results.json and report.html")
+    command.add_argument(
+        "--practice",
+        action="store_true",
+        help="grade on hidden fixtures in whatever sandbox there is, not officially",
+    )
+    with_sandbox(command)
     command = add("check", run_check, "check the four classes in seconds, without training")
     with_submission(command)
+    with_sandbox(command)
     command = add(
         "train", run_train, "train a submission (--help lists the settings)", add_help=False
     )
@@ -100,6 +117,7 @@ def parser() -> argparse.ArgumentParser:
         add(name, run_room, text, add_help=False)
     command = add("handin", run_handin, "check and pack handin.tar")
     with_submission(command)
+    with_sandbox(command)
     command.add_argument("--out", type=Path, default=Path("handin.tar"))
     command = add("data", run_data, "fetch, verify and encode WikiText-2")
     with_corpus(command, "wikitext2")
@@ -108,6 +126,14 @@ def parser() -> argparse.ArgumentParser:
     with_corpus(command, "wikitext2")
     command.add_argument("--secret", required=True, help="the same secret gives the same fixtures")
     command.add_argument("--out", type=Path, default=ROOT / "data" / "hidden")
+    command = add("calibrate", run_calibrate, "measure what known systems earn on secret draws")
+    with_corpus(command, "wikitext2")
+    command.add_argument("--seeds", type=int, default=20, help="how many draws")
+    command.add_argument("--split", choices=("valid", "test"), default="test")
+    command.add_argument("--systems", help="some of them, with commas between")
+    command.add_argument("--full", type=Path, help="checkpoint of the full reference")
+    command.add_argument("--secret", help="draw the same again (default: the system's randomness)")
+    command.add_argument("--out", type=Path, help="file for all figures, JSON")
     command = add("referee", run_referee, "make a trained checkpoint the referee of its corpus")
     with_corpus(command, "wikitext2")
     command.add_argument("checkpoint", type=Path)
@@ -126,10 +152,11 @@ def run_grade(options: argparse.Namespace, _: list[str]) -> int:
     from rich.console import Console
 
     from . import corpus as corpora
-    from . import fixtures, referee, report
+    from . import fixtures, referee, report, sandbox
     from .grade import grade
 
     source = existing(options.submission)
+    hidden = options.fixtures is not None
     console = Console(highlight=False)
     if options.fixtures and options.corpus == "auto":
         options.corpus = "wikitext2"
@@ -145,7 +172,8 @@ def run_grade(options: argparse.Namespace, _: list[str]) -> int:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{out} cannot be made ({error}): name another with --out") from error
-    with log_beside(out / "output.txt") as log, status(console, "starting") as on_step:
+    with log_beside(out / "output.txt") as log, status(console, "trying the sandbox") as on_step:
+        box = sandbox.choose(options.sandbox, official=hidden and not options.practice)
         result = grade(
             source,
             corpus,
@@ -155,6 +183,7 @@ def run_grade(options: argparse.Namespace, _: list[str]) -> int:
             given=HANDOUT,
             notice=PRACTICE + substitute if substitute else "",
             on_step=on_step,
+            box=box,
         )
     result.write(out / "results.json")
     report.write(result, out / "report.html")
@@ -166,15 +195,16 @@ def run_check(options: argparse.Namespace, _: list[str]) -> int:
     """Print the checks of the four classes."""
     from rich.console import Console
 
-    from . import report
+    from . import report, sandbox
     from .grade import check
 
     console = Console(highlight=False)
     source = existing(options.submission)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "output.txt"
-        with status(console, "starting") as on_step:
-            checks = check(source, log=log, given=HANDOUT, on_step=on_step)
+        with status(console, "trying the sandbox") as on_step:
+            box = sandbox.choose(options.sandbox)
+            checks = check(source, log=log, given=HANDOUT, on_step=on_step, box=box)
     report.show_checks(checks, console)
     return 0
 
@@ -273,6 +303,8 @@ def run_fixtures(options: argparse.Namespace, _: list[str]) -> int:
     corpus = corpora.load(options.corpus)
     judge = referee.load(corpus.name)
     drawn = fixtures.draw(corpus, "test", options.secret, judge)
+    options.out.mkdir(parents=True, exist_ok=True)
+    options.out.chmod(0o700)
     fixtures.save(drawn, options.out)
     print(
         f"{len(drawn.prediction)} prefixes and {len(drawn.generation)} prompts of the test split "
@@ -281,6 +313,37 @@ def run_fixtures(options: argparse.Namespace, _: list[str]) -> int:
         f"digest {drawn.digest}\n"
         f"Grade with: python -m autograder grade SUBMISSION --fixtures {options.out}\n"
         "Give neither the secret nor the folder away; the same secret draws the same again."
+    )
+    return 0
+
+
+def run_calibrate(options: argparse.Namespace, _: list[str]) -> int:
+    """Measure what the rubric's steps are set from."""
+    from . import calibrate, referee
+    from . import corpus as corpora
+
+    wanted = tuple(options.systems.split(",")) if options.systems else calibrate.SYSTEMS
+    unknown = set(wanted) - set(calibrate.SYSTEMS)
+    if unknown or options.seeds < 1:
+        raise UsageError(
+            f"no system {', '.join(sorted(unknown))}; there are {', '.join(calibrate.SYSTEMS)}"
+            if unknown
+            else f"--seeds {options.seeds}: at least one is needed"
+        )
+    full = existing(options.full) if options.full else None
+    corpus, substitute = corpora.resolve(options.corpus)
+    if substitute:
+        print(substitute, file=sys.stderr)
+    calibrate.calibrate(
+        corpus,
+        referee.load(corpus.name),
+        split=options.split,
+        draws=options.seeds,
+        secret=options.secret,
+        wanted=wanted,
+        full=full,
+        out=options.out,
+        say=lambda text: print(text, flush=True),
     )
     return 0
 

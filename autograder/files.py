@@ -1,7 +1,8 @@
-"""Files written whole or not at all, and a lock between processes.
+"""Files written whole or not at all, a lock between processes, temporary folders.
 
 Covered: a write that is interrupted or fails, two processes that write the same
-path at once, a lock whose holder dies (the operating system drops it).
+path at once, a lock whose holder dies (the operating system drops it), a temporary
+folder whose owner was killed (the next one removes it).
 Not covered: network file systems without advisory locks, a power cut.
 """
 
@@ -9,7 +10,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +23,9 @@ if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+
+OWN = "lm-kit-"  # how the names of the kit's temporary folders begin
 
 
 @contextmanager
@@ -65,6 +71,42 @@ def locked(
             yield
         finally:
             _release(file.fileno())
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Give a new private folder, removed at the end; remove those whose owners were killed."""
+    place = Path(tempfile.gettempdir())
+    for left in place.glob(f"{OWN}*/.lock"):
+        _remove_if_left(left)
+    new = Path(tempfile.mkdtemp(prefix=f".{OWN}"))
+    with (new / ".lock").open("ab") as file:
+        _take(file.fileno(), wait=False)
+        # Under this name only now that it is locked, so that nobody takes it for one that was left.
+        folder = new.rename(place / new.name[1:])
+        try:
+            yield folder
+        finally:
+            if sys.platform == "win32":  # which removes no open file
+                _release(file.fileno())
+                file.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_if_left(lock: Path) -> None:
+    try:
+        if lock.parent.stat().st_uid != _user():
+            return
+        with lock.open("ab") as file:
+            if not _take(file.fileno(), wait=False):
+                return
+        shutil.rmtree(lock.parent, ignore_errors=True)
+    except OSError:  # someone else was faster
+        return
+
+
+def _user() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0
 
 
 def _take(descriptor: int, wait: bool) -> bool:

@@ -7,21 +7,22 @@ and what came back is judged here, where the targets are.
 import hashlib
 import math
 import platform
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import __version__, checks, rubric, sandbox, score
+from . import __version__, checks, diagnosis, hidden, rubric, sandbox, score
 from .checks.inference import checked_scores, checked_words
 from .checks.verdict import Problem, Verdict, failure
 from .corpus import UNK, Corpus
+from .files import temporary_folder
 from .fixtures import FORWARD, FixtureError, Fixtures
 from .result import Check, Result
 from .run import Observation, Step, run
@@ -33,8 +34,15 @@ if TYPE_CHECKING:  # importing it brings torch in, which takes longer than the c
 CHUNK = 64
 GRADED = [
     Step("weights", "weights", seconds=120, needs=("language_model.build", "inference.import")),
-    Step("prediction", "prediction", seconds=300, needs=("weights",)),
-    Step("generation", "generation", (str(FORWARD),), seconds=300, needs=("weights",)),
+    Step("prediction", "prediction", seconds=300, needs=("weights",), inputs=("prediction",)),
+    Step(
+        "generation",
+        "generation",
+        (str(FORWARD),),
+        seconds=300,
+        needs=("weights",),
+        inputs=("generation",),
+    ),
 ]
 TITLES = {"prediction": "Prediction of the next word", "generation": "Generation of text"}
 
@@ -50,6 +58,7 @@ def grade(
     notice: str = "",
     rubric_path: Path = rubric.DEFAULT,
     on_step: Callable[[str], None] = lambda _: None,
+    box: sandbox.Chosen | None = None,
 ) -> Result:
     """Grade a hand-in.
 
@@ -63,10 +72,14 @@ def grade(
         notice: banner over the result.
         rubric_path: points and thresholds.
         on_step: called with the id of each step when it begins.
+        box: the sandbox; a plain process if None. The grade is official where the fixtures are
+            hidden and this is strong enough.
 
     Raises:
-        Fault: no grade can be given: the rubric is broken, or the fixtures are of another corpus.
+        Fault: no grade can be given: the rubric is broken, the fixtures are of another corpus, or
+            the worker cannot be started.
     """
+    box = box or sandbox.plain()
     rules = rubric.load(corpus.name, rubric_path)
     if fixtures.corpus != corpus.digest:
         raise FixtureError(f"these fixtures are of another corpus than {corpus.name}")
@@ -82,19 +95,21 @@ def grade(
             seen = {}
         else:
             name, digest = submission.name, submission.digest
-            seen = observe(submission, corpus, fixtures, log, on_step)
+            seen = observe(submission, corpus, fixtures, log, on_step, box)
             verdicts += checks.judge(seen, submission.missing)
             verdicts.append(judge_weights(submission, corpus, seen["weights"]))
-    ready = bool(seen) and seen["weights"].ok
-    for problem, judge in (("prediction", judge_prediction), ("generation", judge_generation)):
-        if not ready:
-            reason = "not run: it needs the trained weights" if seen else "not run"
-            verdicts.append(Verdict(problem, TITLES[problem], None, reason))
-            continue
-        verdict, points, found = judge(seen[problem], corpus, fixtures, referee, rules)
-        verdicts.append(verdict)
-        earned[problem] = points
-        metrics.update(found)
+        ready = bool(seen) and seen["weights"].ok
+        for problem, judge in (("prediction", judge_prediction), ("generation", judge_generation)):
+            if not ready:
+                reason = "not run: it needs the trained weights" if seen else "not run"
+                verdicts.append(Verdict(problem, TITLES[problem], None, reason))
+                continue
+            verdict, points, found = judge(seen[problem], corpus, fixtures, referee, rules)
+            if not (found or fixtures.public):
+                verdict = hidden.veiled(verdict, seen[problem], submission.root)
+            verdicts.append(verdict)
+            earned[problem] = points
+            metrics.update(found)
     if fixtures.public and "generation_nll" in metrics:
         samples = examples(seen["generation"], corpus, fixtures)
     worth = {
@@ -121,8 +136,7 @@ def grade(
         corpus=corpus.name,
         fixtures=fixtures.digest,
         rubric=rules.digest,
-        # The sandbox that makes a grade official is still to come; until then all is practice.
-        official=False,
+        official=box.official and not fixtures.public,
         checks=graded,
         metrics={key: round(value, 4) for key, value in metrics.items()},
         scales={
@@ -132,28 +146,26 @@ def grade(
         samples=tuple(samples),
         notice=notice,
         timing={"total": round(time.monotonic() - started, 3)},
-        environment=environment(referee),
+        environment=environment(referee, box),
     )
 
 
-class hand_in:  # noqa: N801 - used as a function in a with statement
+@contextmanager
+def hand_in(
+    source: Path, given: Path | None
+) -> Iterator[tuple[Submission | None, tuple[str, str] | None]]:
     """Copy a hand-in to a temporary folder for the length of a `with` block.
 
     Gives `(submission, None)`, or `(None, (message, hint))` where it cannot be read.
     """
-
-    def __init__(self, source: Path, given: Path | None) -> None:
-        self.source, self.given = source, given
-
-    def __enter__(self) -> tuple[Submission | None, tuple[str, str] | None]:
-        self.folder = Path(tempfile.mkdtemp(prefix="lm-kit-submission-"))
+    with temporary_folder() as folder:
+        copy = folder / "hand-in"
+        copy.mkdir()
         try:
-            return take(self.source, self.folder, self.given), None
+            taken = take(source, copy, given), None
         except SubmissionError as error:
-            return None, (str(error), error.hint)
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+            taken = None, (str(error), error.hint)
+        yield taken
 
 
 def check(
@@ -162,6 +174,7 @@ def check(
     log: Path,
     given: Path | None = None,
     on_step: Callable[[str], None] = lambda _: None,
+    box: sandbox.Chosen | None = None,
 ) -> tuple[Check, ...]:
     """Make the checks of the four classes only: no corpus, no weights, no points."""
     with hand_in(source, given) as (submission, error):
@@ -169,7 +182,7 @@ def check(
             verdicts = [Verdict("submission.read", "the hand-in can be read", False, *error)]
         else:
             steps = checks.steps(submission.has("regularization"))
-            seen = run(submission, steps, checks.arrays(), checks.settings(), log, on_step)
+            seen = run(submission, steps, checks.arrays(), checks.settings(), log, on_step, box)
             verdicts = checks.judge(seen, submission.missing)
     return tuple(
         Check(v.id, v.title, v.passed, v.message, v.hint, seconds=round(v.seconds, 3))
@@ -183,13 +196,14 @@ def observe(
     fixtures: Fixtures,
     log: Path,
     on_step: Callable[[str], None],
+    box: sandbox.Chosen,
 ) -> dict[str, Observation]:
     """Run all steps of a grading: the checks', and the graded ones where there are weights."""
     weights = submission.weights(corpus.name)
     steps = checks.steps(submission.has("regularization"))
     if {"language_model", "inference"} & set(submission.missing):
         weights = None
-    steps += GRADED
+    steps += [replace(s, hidden=not fixtures.public and bool(s.inputs)) for s in GRADED]
     arrays = {
         **checks.arrays(),
         "prediction": fixtures.prediction,
@@ -201,7 +215,7 @@ def observe(
         "weights": weights,
         "chunk": CHUNK,
     }
-    return run(submission, steps, arrays, settings, log, on_step)
+    return run(submission, steps, arrays, settings, log, on_step, box)
 
 
 def judge_weights(submission: Submission, corpus: Corpus, seen: Observation) -> Verdict:
@@ -254,8 +268,9 @@ def judge_prediction(
     seen: Observation, corpus: Corpus, fixtures: Fixtures, referee: "Referee", rules: rubric.Rubric
 ) -> tuple[Verdict, float, dict[str, float]]:
     """Score the next words; return the verdict, its points and the metrics."""
-    targets, vocabulary = fixtures.next_word, len(corpus.vocab)
-    steps = rules.prediction.steps
+    # The word after the next one and the prefix's own last word are scored for the diagnosis.
+    words = np.column_stack([fixtures.next_word, fixtures.after_next, fixtures.prediction[:, -1]])
+    vocabulary = len(corpus.vocab)
     try:
         if not seen.ok:
             raise failure(seen)
@@ -263,47 +278,51 @@ def judge_prediction(
             [
                 score.target_nll(
                     checked_scores(
-                        seen.arrays.get(f"scores{i}"), len(targets[i : i + CHUNK]), vocabulary
+                        seen.arrays.get(f"scores{i}"), len(words[i : i + CHUNK]), vocabulary
                     ),
-                    targets[i : i + CHUNK],
+                    words[i : i + CHUNK],
                 )
-                for i in range(0, len(targets), CHUNK)
+                for i in range(0, len(words), CHUNK)
             ]
         )
     except Problem as problem:
         return _lost("prediction", problem, seen), 0.0, {}
-    mean = score.mean(nll)
-    points = score.points(mean.value, steps)
-    metrics = {
-        "prediction_nll": mean.value,
-        "prediction_nll_stderr": mean.stderr,
-        "prediction_ppl": math.exp(min(mean.value, 100)),
-        "referee_prediction_nll": fixtures.referee_nll,
-    }
-    message, hint = compared(mean.value, steps), ""
-    uniform = math.log(vocabulary)
-    if points < steps[0][1]:
-        hint = "train longer, or better: ASSIGNMENT.md, part 5, says what each technique buys"
-        if uniform - 1 <= mean.value <= uniform + 0.05:
-            hint = (
-                f"this is hardly better than guessing ({uniform:.2f}): either the model is "
-                "untrained, or prediction returns probabilities where scores are wanted"
-            )
-        elif mean.value > uniform:
-            hint = (
-                f"this is worse than guessing ({uniform:.2f}): are the words in another order "
-                "than the vocabulary's, or is this the score of another position?"
-            )
-    passed = points == steps[0][1]
+    points, metrics = mark_prediction(nll[:, 0], fixtures, rules)
+    mean = score.Mean(metrics["prediction_nll"], metrics["prediction_nll_stderr"])
+    steps = rules.prediction.steps
+    message, hint = compared(mean, steps[0][0], fixtures) + luck(mean, steps), ""
+    passed = points == rules.prediction.max_points
+    if not passed:
+        hint = diagnosis.of_prediction(nll, words, corpus, digits(fixtures)) or (
+            "train longer, or better: ASSIGNMENT.md, part 5, says what each technique buys"
+        )
     verdict = Verdict("prediction", TITLES["prediction"], passed, message, hint, seen.seconds)
     return verdict, points, metrics
+
+
+def mark_prediction(
+    nll: np.ndarray, fixtures: Fixtures, rules: rubric.Rubric
+) -> tuple[float, dict[str, float]]:
+    """Return the points and the metrics for the NLLs of the next words, float64 [rows]."""
+    plain = score.mean(nll)
+    mean = score.controlled(nll, fixtures.control, fixtures.control_mean)
+    value = round(mean.value, digits(fixtures))
+    metrics = {
+        "prediction_nll": value,
+        "prediction_nll_stderr": mean.stderr,
+        "prediction_nll_plain": plain.value,
+        "prediction_nll_plain_stderr": plain.stderr,
+        "prediction_ppl": math.exp(min(value, 100)),
+        "referee_prediction_nll": fixtures.referee_nll,
+    }
+    return score.points(value, rules.prediction.steps), shown(metrics, fixtures)
 
 
 def judge_generation(
     seen: Observation, corpus: Corpus, fixtures: Fixtures, referee: "Referee", rules: rubric.Rubric
 ) -> tuple[Verdict, float, dict[str, float]]:
     """Score generated words with the referee; return the verdict, its points and the metrics."""
-    steps, bound = rules.generation.steps, rules.generation.max_degenerate
+    bound = rules.generation.max_degenerate
     try:
         if not seen.ok:
             raise failure(seen)
@@ -311,45 +330,95 @@ def judge_generation(
         words = checked_words(seen.arrays.get("words"), len(prompts), FORWARD, len(corpus.vocab))
     except Problem as problem:
         return _lost("generation", problem, seen), 0.0, {}
-    mean = score.mean(referee.word_nll(prompts, words).mean(axis=1))
-    unknown = corpus.vocab.index(UNK) if UNK in corpus.vocab else None
-    bad = float(score.degenerate(words, unknown).mean())
-    metrics = {
-        "generation_nll": mean.value,
-        "generation_nll_stderr": mean.stderr,
-        "generation_distinct_2": score.distinct_2(words),
-        "generation_degenerate": bad,
-        "human_generation_nll": float(referee.word_nll(prompts, fixtures.human).mean()),
-    }
-    if unknown is not None:
-        metrics["generation_unk"] = float((words == unknown).mean())
-    points = score.points(mean.value, steps)
-    message, hint = compared(mean.value, steps), ""
+    points, metrics = mark_generation(words, corpus, fixtures, referee, rules)
+    human = float(referee.word_nll(prompts, fixtures.human).mean())
+    metrics |= shown({"human_generation_nll": human}, fixtures)
+    mean = score.Mean(metrics["generation_nll"], metrics["generation_nll_stderr"])
+    steps = rules.generation.steps
+    message, hint = compared(mean, steps[0][0], fixtures), ""
+    passed = points == rules.generation.max_points
+    bad = metrics["generation_degenerate"]
     if bad > bound:
-        points = 0.0
         message = (
-            f"{bad:.0%} of the continuations are no text (at most two different words, or nearly "
-            f"all {UNK}), where at most {bound:.0%} may be; {message}"
+            f"{bad:.0%} of the continuations are no text (they go in a circle, at most half of "
+            f"their word pairs being different, or are nearly all {UNK}), where at most "
+            f"{bound:.0%} may be; {message}"
         )
         hint = (
             "is the new word fed back together with the hidden state? An undertrained model loops"
         )
-    elif points < steps[0][1]:
+    else:
+        message += luck(mean, steps)
+    if not passed and not hint:
         hint = (
             "greedy decoding (argmax at each step) suffices with a trained model. Where the checks "
             "of generation pass, train longer; where not, mend what they name first"
         )
-    passed = points == steps[0][1]
     verdict = Verdict("generation", TITLES["generation"], passed, message, hint, seen.seconds)
     return verdict, points, metrics
 
 
-def compared(nll: float, steps: tuple[tuple[float, float], ...]) -> str:
+def mark_generation(
+    words: np.ndarray,
+    corpus: Corpus,
+    fixtures: Fixtures,
+    referee: "Referee",
+    rules: rubric.Rubric,
+) -> tuple[float, dict[str, float]]:
+    """Return the points and the metrics for generated words, int64 [rows, forward].
+
+    No control variate: neither the referee's NLL of the human words nor that of words of its own
+    goes with a model's closely enough to pay (rubric.md has the figures).
+    """
+    mean = score.mean(referee.word_nll(fixtures.generation, words).mean(axis=1))
+    unknown = corpus.vocab.index(UNK) if UNK in corpus.vocab else None
+    metrics = {
+        "generation_nll": mean.value,
+        "generation_nll_stderr": mean.stderr,
+        "generation_distinct_2": score.distinct_2(words),
+        "generation_degenerate": float(score.degenerate(words, unknown).mean()),
+    }
+    if unknown is not None:
+        metrics["generation_unk"] = float((words == unknown).mean())
+    metrics = shown(metrics, fixtures)
+    if metrics["generation_degenerate"] > rules.generation.max_degenerate:
+        return 0.0, metrics
+    return score.points(metrics["generation_nll"], rules.generation.steps), metrics
+
+
+def compared(mean: score.Mean, best: float, fixtures: Fixtures) -> str:
     """Say how far an NLL is from the one that earns full points."""
-    best = steps[0][0]
-    if nll <= best:
-        return f"NLL {nll:.3f}, at most {best} as full points need"
-    return f"NLL {nll:.3f}, which is {nll - best:.3f} above the {best} that full points need"
+    places = min(3, digits(fixtures))
+    if mean.value <= best:
+        return f"NLL {mean.value:.{places}f}, at most {best} as full points need"
+    return (
+        f"NLL {mean.value:.{places}f}, which is {mean.value - best:.{places}f} above the {best} "
+        "that full points need"
+    )
+
+
+def luck(mean: score.Mean, steps: tuple[tuple[float, float], ...]) -> str:
+    """Say what the luck of the draw could decide; "" where no step is near."""
+    reach = score.luck(mean, steps)
+    if reach is None:
+        return ""
+    return (
+        f". A step of the points is within two standard errors ({2 * mean.stderr:.2f}): another "
+        f"draw of fixtures could give {reach[0]:g} to {reach[1]:g}"
+    )
+
+
+def digits(fixtures: Fixtures) -> int:
+    """How many decimals of a figure are shown, and graded.
+
+    Few where targets are hidden: over many attempts, more would give them away bit by bit.
+    """
+    return 4 if fixtures.public else 2
+
+
+def shown(metrics: dict[str, float], fixtures: Fixtures) -> dict[str, float]:
+    """Round metrics to the decimals that are shown."""
+    return {name: round(value, digits(fixtures)) for name, value in metrics.items()}
 
 
 def _lost(problem: str, why: Problem, seen: Observation) -> Verdict:
@@ -371,7 +440,7 @@ def examples(seen: Observation, corpus: Corpus, fixtures: Fixtures) -> list[dict
     ]
 
 
-def environment(referee: "Referee") -> dict[str, str]:
+def environment(referee: "Referee", box: sandbox.Chosen) -> dict[str, str]:
     """Return what a grade may depend on."""
     return {
         "kit": __version__,
@@ -379,7 +448,7 @@ def environment(referee: "Referee") -> dict[str, str]:
         "torch": version("torch"),
         "numpy": np.__version__,
         "platform": f"{sys.platform} {platform.machine()}",
-        "tier": sandbox.TIER,
+        **box.facts(),
         "referee": referee.digest,
         "grader": source_digest(),
     }

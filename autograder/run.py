@@ -1,20 +1,22 @@
 """Runs a submission over a list of steps and brings back what it did.
 
 Covered: the job's files, time-outs, crashes and restarts, reading the worker's frames without
-believing them. Not covered: what the observations mean (`checks/`, `score.py`).
+believing them, keeping a little of what it prints. Not covered: what the observations mean
+(`checks/`, `score.py`), keeping the process away from things (`sandbox/`).
 
 A step that crashes or hangs the process costs that step only: the next one starts in a new process.
 """
 
 import json
 import math
+import os
 import queue
+import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +24,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from . import sandbox
+from .faults import Fault
+from .files import temporary_folder
+from .sandbox import Job, Process, Sandbox
 from .submission import Submission
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -30,6 +35,8 @@ DEADLY = ("timeout", "crash", "garbage")  # the process does not outlive these
 MAX_HEADER = 1 << 18
 MAX_STEP_BYTES = 1 << 30
 MAX_STEP_FRAMES = 20_000
+MAX_LOG = 1 << 20
+START_UP = 120.0  # seconds for importing torch, from a cold disk
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,9 @@ class Step:
     """One thing to ask of a submission: `arguments` are strings, `seconds` the wall-clock limit.
 
     `needs` names steps whose code this one runs again: where one of them hung or crashed the
-    process, this one is not run, for it would only do the same.
+    process, this one is not run, for it would only do the same. `inputs` names arrays that the
+    submission is not to see before this step. Nothing that it prints is kept from a `hidden` step
+    on, for it might print those.
     """
 
     id: str
@@ -45,6 +54,8 @@ class Step:
     arguments: tuple[str, ...] = ()
     seconds: float = 60.0
     needs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    hidden: bool = False
 
 
 @dataclass
@@ -73,32 +84,8 @@ class Garbage(Exception):
     """The worker's frames break the rules."""
 
 
-def write_job(
-    folder: Path,
-    submission: Submission,
-    steps: Sequence[Step],
-    arrays: dict[str, np.ndarray],
-    settings: dict[str, Any],
-) -> None:
-    """Write the inputs that the worker sees: arrays as raw bytes, the rest as spec.json."""
-    described = {}
-    for name, array in arrays.items():
-        array = np.ascontiguousarray(array)
-        array.tofile(folder / f"{name}.bin")
-        described[name] = {"dtype": array.dtype.str, "shape": array.shape}
-    spec = {
-        **settings,
-        "submission": str(submission.root),
-        "arrays": described,
-    }
-    (folder / "spec.json").write_text(json.dumps(spec))
-    write_steps(folder, steps)
-
-
-def write_steps(folder: Path, steps: Sequence[Step]) -> None:
-    """Write which steps the next process is to run."""
-    listed = [[step.id, step.kind, *step.arguments] for step in steps]
-    (folder / "steps.json").write_text(json.dumps(listed))
+class WorkerFault(Fault):
+    """The worker did not come to the submission's code: a fault of the grader's own."""
 
 
 def run(
@@ -108,6 +95,7 @@ def run(
     settings: dict[str, Any],
     log: Path,
     on_step: Callable[[str], None] = lambda _: None,
+    box: Sandbox | None = None,
 ) -> dict[str, Observation]:
     """Run all steps; each one's observation, by the step's id.
 
@@ -116,23 +104,29 @@ def run(
         steps: in the order in which to run them.
         arrays: inputs, by the name that the worker asks for. Targets never go here.
         settings: the rest of spec.json.
-        log: file for what the submission prints.
+        log: file for what the submission prints, its first MiB.
         on_step: called with a step's id when it begins.
+        box: where the process is started; a plain process if None.
+
+    Raises:
+        WorkerFault: the worker could not be started, whatever the submission is.
     """
+    box = box or sandbox.plain()
     observations = {step.id: Observation(step.id) for step in steps}
     left, dead = list(steps), set()
-    with tempfile.TemporaryDirectory(prefix="lm-kit-") as temporary, log.open("wb") as log_file:
-        job, scratch = Path(temporary) / "job", Path(temporary) / "scratch"
-        job.mkdir()
-        scratch.mkdir()
-        write_job(job, submission, steps, arrays, settings)
+    with temporary_folder() as home, log.open("wb") as log_file:
+        work = Work(home, submission, arrays, settings)
+        printed = Printed(log_file)
+        work.write_spec(steps)
         while left:
-            write_steps(job, left)
-            process = sandbox.launch(WORKER, job, scratch, log_file, settings["threads"])
+            work.write_steps(left)
+            process = box.launch(work.job)
+            printed.follow(process.log)
             try:
-                done = _collect(process, left, observations, on_step)
+                done = _collect(process, left, observations, on_step, work, printed)
             finally:
                 process.stop()
+                printed.end()
             if observations[left[done - 1].id].status in DEADLY:
                 dead.add(left[done - 1].id)
             left = left[done:]
@@ -143,26 +137,112 @@ def run(
     return observations
 
 
+class Work:
+    """The folders of one run: `job` says where they are."""
+
+    def __init__(
+        self,
+        home: Path,
+        submission: Submission,
+        arrays: dict[str, np.ndarray],
+        settings: dict[str, Any],
+    ) -> None:
+        worker = home / "worker.py"
+        shutil.copy(WORKER, worker)
+        self.job = Job(
+            worker, home / "inputs", submission.root, home / "scratch", settings["threads"]
+        )
+        self.job.inputs.mkdir()
+        self.job.scratch.mkdir()
+        self._arrays, self._settings = arrays, settings
+
+    def write_spec(self, steps: Sequence[Step]) -> None:
+        """Write spec.json, which describes all arrays, and the arrays that no step waits for."""
+        described = {
+            name: {"dtype": array.dtype.str, "shape": array.shape}
+            for name, array in self._arrays.items()
+        }
+        self._write("spec.json", json.dumps({**self._settings, "arrays": described}).encode())
+        kept = {name for step in steps for name in step.inputs}
+        self.release(self._arrays.keys() - kept)
+
+    def write_steps(self, steps: Sequence[Step]) -> None:
+        """Write which steps the next process is to run."""
+        listed = [[step.id, step.kind, *step.arguments] for step in steps]
+        self._write("steps.json", json.dumps(listed).encode())
+
+    def release(self, names: Iterable[str]) -> None:
+        """Let the submission see some arrays."""
+        for name in names:
+            self._write(f"{name}.bin", np.ascontiguousarray(self._arrays[name]).tobytes())
+
+    def _write(self, name: str, data: bytes) -> None:
+        # Renamed when it is whole, because a worker that waits for it reads it at once.
+        unfinished = self.job.inputs / f".{name}"
+        unfinished.write_bytes(data)
+        unfinished.chmod(0o644)
+        os.replace(unfinished, self.job.inputs / name)
+
+
+class Printed:
+    """Keeps the first of what processes print, until it is told to keep no more."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._room = MAX_LOG
+        self._last = b""
+        self._lock = threading.Lock()
+
+    def follow(self, stream: BinaryIO) -> None:
+        """Read a process's output to its end, in a thread, so that a full pipe stops nobody."""
+        self._thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
+        self._thread.start()
+
+    def _read(self, stream: BinaryIO) -> None:
+        with stream:
+            while data := stream.read1(1 << 16):
+                with self._lock:
+                    kept = data[: self._room]
+                    self._room -= len(kept)
+                    self._last = (self._last + kept)[-2000:]
+                    self._file.write(kept)
+
+    def keep_no_more(self) -> None:
+        """Drop whatever comes from now on."""
+        with self._lock:
+            self._room = 0
+
+    def end(self) -> str:
+        """Wait for the end of the output; return its last line."""
+        self._thread.join(5)  # whoever else held the pipe is dead
+        lines = self._last.decode(errors="replace").strip().splitlines()
+        return lines[-1][:500] if lines else "it printed nothing"
+
+
 def _collect(
-    process: Any,
+    process: Process,
     steps: Sequence[Step],
     observations: dict[str, Observation],
     on_step: Callable[[str], None],
+    work: Work,
+    printed: Printed,
 ) -> int:
     """Read one process's frames until it ends or fails; return how many steps it came to."""
     frames: queue.Queue = queue.Queue(maxsize=64)
     stop = threading.Event()
     threading.Thread(target=_read, args=(process.frames, frames, stop), daemon=True).start()
-    start_up = 60.0  # importing torch, from a cold disk
     try:
+        _await_ready(process, frames, printed)
         for count, step in enumerate(steps, start=1):
             seen = observations[step.id]
             on_step(step.id)
+            if step.hidden:
+                printed.keep_no_more()
+            # Only now, when all that was to be answered without them has been.
+            work.release(step.inputs)
             started = time.monotonic()
-            deadline = started + step.seconds + start_up
-            start_up = 0.0
             try:
-                _fill(seen, frames, deadline)
+                _fill(seen, frames, started + step.seconds)
             except queue.Empty:
                 seen.status = "timeout"
                 seen.error = {"message": f"{step.seconds:.0f} seconds"}
@@ -178,6 +258,21 @@ def _collect(
         return len(steps)
     finally:
         stop.set()
+
+
+def _await_ready(process: Process, frames: queue.Queue, printed: Printed) -> None:
+    """Wait for the worker's word that it has come up, before it runs anything of a submission.
+
+    Raises:
+        WorkerFault: it does not come.
+    """
+    try:
+        frame = frames.get(timeout=START_UP)
+    except queue.Empty:
+        raise WorkerFault(f"the worker did not come up within {START_UP:.0f} s") from None
+    if not isinstance(frame, tuple) or frame[0].get("ready") is not True:
+        ending = _ending(process.wait(5))
+        raise WorkerFault(f"the worker did not come up ({ending}): {printed.end()}")
 
 
 def _fill(seen: Observation, frames: queue.Queue, deadline: float) -> None:

@@ -25,25 +25,27 @@ def target_nll(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
     Args:
         scores: finite float [rows, vocabulary]; any constant may be added to a row.
-        targets: int64 [rows].
+        targets: int64 [rows], or [rows, k] for the NLL of several words of each row.
 
     Returns:
-        float64 [rows], in nats.
+        float64, shaped as the targets, in nats.
 
     Raises:
         ValueError: the rows do not match, or a score is not finite.
     """
-    if scores.ndim != 2 or targets.shape != scores.shape[:1]:
+    if scores.ndim != 2 or targets.ndim not in (1, 2) or len(targets) != len(scores):
         raise ValueError(f"scores {scores.shape} do not match targets {targets.shape}")
-    out = np.empty(len(targets), dtype=np.float64)
+    columns = targets.reshape(len(targets), -1)
+    out = np.empty(columns.shape, dtype=np.float64)
     for start in range(0, len(targets), CHUNK_ROWS):  # bounds the float64 copy
         part = scores[start : start + CHUNK_ROWS].astype(np.float64)
         if not np.isfinite(part).all():
             raise ValueError("a score is not finite")
         part -= part.max(axis=1, keepdims=True)
-        chosen = part[np.arange(len(part)), targets[start : start + CHUNK_ROWS]]
-        out[start : start + CHUNK_ROWS] = np.log(np.exp(part).sum(axis=1)) - chosen
-    return out
+        chosen = np.take_along_axis(part, columns[start : start + CHUNK_ROWS], axis=1)
+        total = np.exp(part).sum(axis=1, keepdims=True)
+        out[start : start + CHUNK_ROWS] = np.log(total) - chosen
+    return out.reshape(targets.shape)
 
 
 def mean(rows: np.ndarray) -> Mean:
@@ -51,6 +53,36 @@ def mean(rows: np.ndarray) -> Mean:
     if len(rows) < 2:
         raise ValueError("a standard error needs at least two rows")
     return Mean(float(rows.mean()), float(rows.std(ddof=1) / math.sqrt(len(rows))))
+
+
+def controlled(rows: np.ndarray, control: np.ndarray, expected: float) -> Mean:
+    """Return the mean of float64 [rows] less what the luck of the draw added to it.
+
+    `control` [rows] is something like it measured on the same rows, whose mean over all rows that
+    might have been drawn is known, `expected`. Where the drawn ones are harder than those by the
+    control, the mean is lowered in proportion, by the slope of a regression on the draw itself:
+    Owen, Monte Carlo theory, methods and examples (2013), section 8.9. Its bias, of the order of
+    1/rows, is far below the standard error, which is that of what the control leaves unexplained.
+    """
+    if len(rows) < 3:
+        raise ValueError("a regression needs at least three rows")
+    centred = control - control.mean()
+    spread = float(centred @ centred)
+    slope = float(centred @ rows) / spread if spread else 0.0
+    left = rows - slope * (control - expected)
+    variance = float(((left - left.mean()) ** 2).sum()) / (len(rows) - 2)
+    return Mean(float(left.mean()), math.sqrt(variance / len(rows)))
+
+
+def luck(nll: Mean, steps: Sequence[Sequence[float]]) -> tuple[float, float] | None:
+    """Return the fewest and the most points within two standard errors of an NLL.
+
+    None where that range holds no step of the rubric, or makes no difference.
+    """
+    low, high = nll.value - 2 * nll.stderr, nll.value + 2 * nll.stderr
+    fewest, most = points(high, steps), points(low, steps)
+    near = any(low <= step[0] <= high for step in steps)
+    return (fewest, most) if near and fewest < most else None
 
 
 def points(nll: float, steps: Sequence[Sequence[float]]) -> float:
@@ -74,7 +106,9 @@ def distinct_2(words: np.ndarray) -> float:
 
 
 def degenerate(words: np.ndarray, unknown: int | None) -> np.ndarray:
-    """Say which rows are no text: at most two different words, or nearly all `<unk>`.
+    """Say which rows are no text: they go in a circle, or are nearly all `<unk>`.
+
+    A circle is a row at most half of whose word pairs differ from one another.
 
     Args:
         words: int64 [rows, length].
@@ -83,7 +117,7 @@ def degenerate(words: np.ndarray, unknown: int | None) -> np.ndarray:
     Returns:
         bool [rows].
     """
-    few = np.array([len(set(row)) <= 2 for row in words.tolist()])
+    circles = np.array([distinct_2(row[None]) <= 0.5 for row in words])
     if unknown is None:
-        return few
-    return few | ((words == unknown).mean(axis=1) >= 0.8)
+        return circles
+    return circles | ((words == unknown).mean(axis=1) >= 0.8)

@@ -1,42 +1,29 @@
 """Takes in a hand-in, a folder, `.zip`, `.tar` or `.tar.gz`: copies it to the grader's own folder.
 
 Covered: finding the four modules, the size and count limits, the digest, filling in the given
-files. Not covered: running any of it (`run.py`). Nothing of a hand-in is imported or unpickled
-here, and archives are unpacked member by member by our own walk, never by `extractall`.
+files. Not covered: reading archives (`archive.py`), running any of it (`run.py`). Nothing of a
+hand-in is imported or unpickled here.
 """
 
 import hashlib
-import lzma
-import os
-import stat
-import tarfile
 import unicodedata
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+
+from . import archive
+from .archive import Member
+from .faults import Fault
 
 MODULES = ("data_loader", "language_model", "trainer", "inference")
 GIVEN = ("checkpoint.py", "config.py", "regularization.py")
 SUFFIXES = (".py", ".safetensors", ".pt", ".pth", ".json", ".toml", ".txt")
 MAX_FILES = 500
+MAX_MEMBERS = 20 * MAX_FILES  # of any kind: folders, links, files that are not wanted
 MAX_BYTES = 512 * 2**20
-# What the readers of archives raise for damage, encryption (RuntimeError) and compression methods
-# that they do not know (NotImplementedError, a RuntimeError too).
-UNREADABLE = (
-    EOFError,
-    OSError,
-    RuntimeError,
-    ValueError,
-    lzma.LZMAError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-Opener = Callable[[], BinaryIO]
+MAX_NAME = 100  # bytes of a file's or folder's name
+ONLY_NEEDED = "hand in what `make handin` packs: modules and weights, no corpus, no runs"
 
 
 class SubmissionError(Exception):
@@ -82,6 +69,7 @@ def take(source: Path, into: Path, given: Path | None = None) -> Submission:
 
     Raises:
         SubmissionError: it is not there, not readable, too large, or holds none of the modules.
+        Fault: there is no room for the copy.
     """
     if not source.exists():
         raise SubmissionError(
@@ -94,17 +82,18 @@ def take(source: Path, into: Path, given: Path | None = None) -> Submission:
             if len(members) > MAX_FILES or sum(size for _, size, _ in members) > MAX_BYTES:
                 raise SubmissionError(
                     f"the hand-in holds over {MAX_FILES} files or {MAX_BYTES >> 20} MiB",
-                    "hand in what `make handin` packs: modules and weights, no corpus, no runs",
+                    ONLY_NEEDED,
                 )
-            for name, size, open_member in members:
-                target = into / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with open_member() as file, target.open("xb") as copy:
-                    digest.update(f"{name}\0{size}\0".encode())
-                    copy_exactly(file, copy, size, digest)
-    except UNREADABLE as error:
+            for name, size, read in members:
+                digest.update(f"{name}\0{size}\0".encode())
+                copy_exactly(read(), into / name, size, digest)
+    except archive.TooLarge as error:
+        raise SubmissionError(f"{source.name}: {error}", ONLY_NEEDED) from error
+    except archive.UNREADABLE as error:
+        # The system's own words name folders of the grader's.
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise SubmissionError(
-            f"{source.name} cannot be read: {error}",
+            f"{source.name} cannot be read: {said[:200]}",
             "pack it again with `make handin`, or hand in a folder",
         ) from error
     root = find_root(into)
@@ -135,98 +124,79 @@ def find_root(folder: Path) -> Path | None:
     return best if count(best) else None
 
 
-def copy_exactly(source: BinaryIO, target: BinaryIO, size: int, digest: "hashlib._Hash") -> None:
-    """Copy `size` bytes; an archive that announces less than it holds is an error.
+def copy_exactly(pieces: Iterable[bytes], target: Path, size: int, digest: "hashlib._Hash") -> None:
+    """Write `size` bytes to a new file; a member that holds fewer or more is an error.
 
     Raises:
-        ValueError: the member holds fewer or more bytes than it announces.
+        ValueError: the member is not as large as it announces.
+        Fault: the file cannot be written.
     """
-    left = size
-    while chunk := source.read(min(left + 1, 1 << 20)):
-        left -= len(chunk)
-        if left < 0:
-            break
-        digest.update(chunk)
-        target.write(chunk)
+    with _writing():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = target.open("xb")
+    with copy:
+        left = size
+        for piece in pieces:
+            left -= len(piece)
+            if left < 0:
+                break
+            digest.update(piece)
+            with _writing():
+                copy.write(piece)
+        with _writing():
+            copy.flush()
     if left:
         raise ValueError("a file is not as large as it announces")
 
 
 @contextmanager
-def sorted_members(source: Path) -> Iterator[list[tuple[str, int, Opener]]]:
-    """Give `(name, size, open)` of each file that is wanted, in order of name."""
-    with ExitStack() as opened:
-        if source.is_dir():
-            yield _chosen(folder_members(source))
-        elif zipfile.is_zipfile(source):
-            yield _chosen(zip_members(opened.enter_context(zipfile.ZipFile(source))))
-        elif tarfile.is_tarfile(source):
-            yield _chosen(tar_members(opened.enter_context(tarfile.open(source))))
-        else:
+def _writing() -> Iterator[None]:
+    """What cannot be written is the grader's own fault: a full disk must not cost a grade."""
+    try:
+        yield
+    except OSError as error:
+        raise Fault(f"the hand-in cannot be copied: {error}") from error
+
+
+@contextmanager
+def sorted_members(source: Path) -> Iterator[list[Member]]:
+    """Give name, size and content of each file that is wanted, in order of name."""
+    with archive.members(source) as members:
+        if members is None:
             raise SubmissionError(
                 f"{source.name} is neither a folder nor a .zip, .tar or .tar.gz",
                 "pack it with `make handin`",
             )
+        yield _chosen(members)
 
 
-def _chosen(members: Iterator[tuple]) -> list[tuple[str, int, Opener]]:
-    listed, names = [], set()
-    for count, (name, size, open_member) in enumerate(members, start=1):
-        if count > 20 * MAX_FILES:
-            raise ValueError("it has too many members")
-        path = PurePosixPath(name)
-        if not wanted(path):
+def _chosen(members: Iterator[Member | None]) -> list[Member]:
+    listed: dict[str, Member] = {}
+    for count, member in enumerate(members, start=1):
+        if count > MAX_MEMBERS:
+            raise ValueError(f"it has too many members: over {MAX_MEMBERS}")
+        if member is None or not wanted(path := PurePosixPath(member[0])):
             continue
         # Twins that differ in case or in the form of an accent only are one file on some systems
         # and two on others.
         key = unicodedata.normalize("NFC", str(path)).casefold()
-        if key in names:
+        if key in listed:
             raise ValueError(f"{path.name} is there twice")
-        names.add(key)
-        listed.append((str(path), size, open_member))
-    return sorted(listed, key=lambda member: member[0])
+        listed[key] = (str(path), *member[1:])
+    for key in listed:
+        if any(str(parent) in listed for parent in PurePosixPath(key).parents):
+            raise ValueError("a name is both that of a file and of a folder")
+    return sorted(listed.values(), key=lambda member: member[0])
 
 
 def wanted(path: PurePosixPath) -> bool:
     """Whether a member is of a kind that a submission is made of, under a plain relative name."""
     parts = path.parts
-    if path.is_absolute() or not parts or len(parts) > 6:
+    if path.is_absolute() or not parts or len(parts) > archive.MAX_DEPTH:
         return False
     if any(p == ".." or p.startswith((".", "__MACOSX", "__pycache__")) for p in parts):
         return False
-    if any("\\" in p or ":" in p or not p.isprintable() or len(p) > 100 for p in parts):
+    # Printable leaves out controls, line ends, surrogates and what turns the direction of text.
+    if any("\\" in p or ":" in p or not p.isprintable() for p in parts):
         return False
-    return path.suffix in SUFFIXES
-
-
-def folder_members(folder: Path) -> Iterator[tuple]:
-    """Plain files below a folder; links are not followed."""
-    for base, folders, files in os.walk(folder, followlinks=False):
-        folders[:] = sorted(f for f in folders if not f.startswith((".", "__pycache__")))
-        for file in sorted(files):
-            path = Path(base) / file
-            info = path.lstat()
-            if stat.S_ISREG(info.st_mode):
-                yield path.relative_to(folder).as_posix(), info.st_size, _opener(path)
-
-
-def _opener(path: Path) -> Opener:
-    # The file may change between the look and the copy: a link put in its place is not followed.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    return lambda: os.fdopen(os.open(path, flags), "rb")
-
-
-def zip_members(archive: zipfile.ZipFile) -> Iterator[tuple]:
-    """Plain files of a zip."""
-    for info in archive.infolist():
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if not info.is_dir() and kind in (0, stat.S_IFREG):
-            yield info.filename, info.file_size, lambda info=info: archive.open(info)
-
-
-def tar_members(archive: tarfile.TarFile) -> Iterator[tuple]:
-    """Plain files of a tar, compressed or not; links and devices are left out."""
-    for info in archive:
-        if info.isreg() and not info.issparse():
-            name = info.name.removeprefix("./")
-            yield name, info.size, lambda info=info: archive.extractfile(info)
+    return path.suffix in SUFFIXES and all(len(p.encode()) <= MAX_NAME for p in parts)

@@ -1,11 +1,12 @@
 """Runs one submission and reports what it did; judges nothing and knows no target.
 
-Started by `run.py` as `python -I worker.py JOB`, in a process that holds inputs only. JOB is a
-folder with `spec.json`, `steps.json` and the inputs as raw arrays. Each step of the job calls a
-little of the submission and writes what came back, as frames on the process's original standard
-output: a line of JSON, then the raw bytes it announces. The submission's own prints go to standard
-error. Nothing written here is believed: the grader checks sizes, types and ranges, and draws every
-conclusion.
+Started by `run.py` as `python -I worker.py INPUTS SUBMISSION`, in a process that holds inputs only.
+INPUTS is a folder with `spec.json`, `steps.json` and raw arrays, some of which appear only when the
+step that needs them begins; SUBMISSION holds the hand-in. Once it has come up the worker says so;
+then each step calls a little of the submission and writes what came back, as frames on the
+process's original standard output: a line of JSON, then the raw bytes it announces. The
+submission's own prints go to standard error. Nothing written here is believed: the grader checks
+sizes, types and ranges, and draws every conclusion.
 
 This file imports nothing of the kit, so that a sandbox needs to show it alone.
 """
@@ -62,10 +63,10 @@ class Unusable(Exception):
 class Worker:
     """The state of one job: the submission's modules and models, made when first asked for."""
 
-    def __init__(self, job: Path, channel: BinaryIO) -> None:
-        self.job = job
-        self.spec = json.loads((job / "spec.json").read_text())
-        self.root = Path(self.spec["submission"])
+    def __init__(self, inputs: Path, root: Path, channel: BinaryIO) -> None:
+        self.inputs = inputs
+        self.spec = json.loads((inputs / "spec.json").read_text())
+        self.root = root
         self.channel = channel
         self.step = ""
         self.made: dict[str, Any] = {}
@@ -89,9 +90,11 @@ class Worker:
     # The submission.
 
     def input(self, name: str) -> np.ndarray:
-        """An input of the job, by name: a raw array described in spec.json."""
-        described = self.spec["arrays"][name]
-        data = np.fromfile(self.job / f"{name}.bin", dtype=described["dtype"])
+        """An input of the job, by name: a raw array described in spec.json, waited for."""
+        described, path = self.spec["arrays"][name], self.inputs / f"{name}.bin"
+        while not path.exists():  # the grader's time-out ends this
+            time.sleep(0.002)
+        data = np.fromfile(path, dtype=described["dtype"])
         return data.reshape(described["shape"])
 
     def articles(self) -> np.ndarray:
@@ -128,7 +131,7 @@ class Worker:
         torch.manual_seed(self.spec["seed"])
         return model_class(self.spec["small_vocab"], **settings)
 
-    def trainer(self) -> Any:
+    def trainer(self, max_epochs: int = 1) -> Any:
         """A new trainer with a new model and loader over the made-up corpus."""
         loader = self.get("data_loader")(self.articles(), self.spec["batch_size"], shuffle=True)
         make = self.get("trainer")
@@ -137,7 +140,7 @@ class Worker:
             extra["valid_loader"] = self.get("data_loader")(
                 self.articles(), self.spec["batch_size"], shuffle=False
             )
-        return make(self.small_model(), loader, max_epochs=1, run_id="check", **extra)
+        return make(self.small_model(), loader, max_epochs=max_epochs, run_id="check", **extra)
 
     def model(self) -> nn.Module:
         """The trained model, loaded once, in the way that the contract lays down."""
@@ -189,10 +192,14 @@ def load_model(worker: Worker) -> nn.Module:
     inference = worker.module("inference")
     if hasattr(inference, "load_model"):
         return inference.load_model(str(worker.root), vocab_size)
-    model_class = worker.get("language_model")
     if worker.spec["weights"] is None:
         raise FileNotFoundError("no weights were handed in")
-    path = worker.root / worker.spec["weights"]
+    return load_weights(worker, worker.root / worker.spec["weights"], vocab_size).eval()
+
+
+def load_weights(worker: Worker, path: Path, vocab_size: int) -> nn.Module:
+    """Build the model that a file's weights are of, and put them in."""
+    model_class = worker.get("language_model")
     if path.suffix == ".safetensors":
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -204,7 +211,6 @@ def load_model(worker: Worker) -> nn.Module:
         state = torch.load(path, map_location="cpu", weights_only=True)
         model = model_class(vocab_size)
         model.load_state_dict(state.get("state_dict", state))
-    model.eval()
     return model
 
 
@@ -265,7 +271,8 @@ def forward(worker: Worker, model: nn.Module) -> Any:
 
 def step_train(worker: Worker) -> None:
     """Train on one batch again and again; report losses, weights that moved, and the mode."""
-    trainer = worker.trainer()
+    # A schedule that counts steps has to have room for all that follow.
+    trainer = worker.trainer(max_epochs=worker.spec["train_steps"])
     model = trainer.model
     inputs, targets = next(iter(trainer.loader))
     worker.value("tokens", int(inputs.numel()))
@@ -341,20 +348,22 @@ def step_save(worker: Worker) -> None:
     trainer.train_batch(*next(iter(trainer.loader)))
     started = time.time() - 2
     trainer.save()
-    suffixes = {".safetensors", ".pt", ".pth"}
+    suffixes = (".safetensors", ".pt", ".pth", ".pkl")  # the course's own save() writes a .pkl
     files = [
         path
         for path in sorted(Path.cwd().rglob("*"))
         if path.suffix in suffixes and path.stat().st_mtime >= started
     ]
+    files.sort(key=lambda path: path.suffix != ".safetensors")
     worker.value("files", [path.name for path in files])
-    tensors = [path for path in files if path.suffix == ".safetensors"]
-    if not tensors:
+    if not files:
         return
-    with safetensors.safe_open(tensors[0], "pt") as file:
-        settings = json.loads((file.metadata() or {}).get("settings", "{}"))
-    fresh = worker.get("language_model")(worker.spec["small_vocab"], **settings)
-    safetensors.torch.load_model(fresh, tensors[0])
+    try:
+        fresh = load_weights(worker, files[0], worker.spec["small_vocab"])
+    except Exception:
+        if files[0].suffix == ".safetensors":
+            raise
+        return  # torch.save can write anything: only weights are read back
     worker.array("saved", forward(worker, trainer.model))
     worker.array("loaded", forward(worker, fresh))
 
@@ -492,22 +501,43 @@ def limit() -> None:
     except ImportError:  # Windows has no limits of this kind
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE, MAX_FILE))
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    bound = MAX_FILE if most == resource.RLIM_INFINITY else min(most, MAX_FILE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bound, bound))
+
+
+def load_in_process() -> None:
+    """Have torch's DataLoader load in its own process, whatever `num_workers` says.
+
+    Sandboxes refuse new processes, and a loader's results do not depend on how many it has.
+    """
+    make = torch.utils.data.DataLoader.__init__
+
+    def without_workers(self: Any, *args: Any, **kwargs: Any) -> None:
+        bound = inspect.signature(make).bind(self, *args, **kwargs)
+        for name in ("num_workers", "prefetch_factor", "persistent_workers", "timeout"):
+            bound.arguments.pop(name, None)
+        make(*bound.args, **bound.kwargs)
+
+    torch.utils.data.DataLoader.__init__ = without_workers
 
 
 def main() -> None:
     """Run the job's steps, one after the other."""
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the submission prints must not mix with the frames
-    worker = Worker(Path(sys.argv[1]), channel)
+    worker = Worker(Path(sys.argv[1]), Path(sys.argv[2]), channel)
     limit()
+    load_in_process()
     # The checks' models are small, and on a busy machine threads that wait for each other are far
     # slower than one.
     torch.set_num_threads(1)
     sys.meta_path.insert(0, HandedIn(worker.root))
     # Its own other modules come last, so that none of them can stand in for a library.
     sys.path.append(str(worker.root))
-    for step, kind, *arguments in json.loads((worker.job / "steps.json").read_text()):
+    worker.write({"ready": True})
+    channel.flush()
+    for step, kind, *arguments in json.loads((worker.inputs / "steps.json").read_text()):
         worker.step = step
         torch.manual_seed(worker.spec["seed"])
         np.random.seed(worker.spec["seed"])

@@ -1,10 +1,130 @@
-"""Where a submission's process is started: one function, `launch`, and one file a way of doing it.
+"""Where a submission's process is started: five tiers, one file a way, the best that holds here.
 
-Today there is one way, `plain`: an ordinary process with a literal environment, limits and a
-time-out. It keeps a submission's accidents away from the grader; it is no defence against a
-hostile one, so its results are for practice.
+| tier | where | how | official |
+| --- | --- | --- | --- |
+| T1 | Linux, root | bubblewrap, a user of its own, seccomp | yes |
+| T2 | Linux, a user with namespaces | bubblewrap in a user namespace, seccomp | yes |
+| T3 | a container, root | a user of its own, Landlock, seccomp | yes |
+| T4 | Linux, a user without namespaces | Landlock, seccomp | no |
+| T5 | anything | an ordinary process | no |
+
+`choose` tries a tier before it is used (`canary.py`). README.md here says what each one stops.
 """
 
-from .plain import TIER, launch
+import platform
+import sys
+from dataclasses import dataclass
+from typing import Protocol
 
-__all__ = ["TIER", "launch"]
+from ..faults import Fault
+from .process import LIMITS, Job, Process
+
+__all__ = ["TIERS", "Chosen", "Job", "Process", "Sandbox", "SandboxError", "choose", "plain"]
+
+TIERS = ("T1", "T2", "T3", "T4", "T5")
+
+
+class SandboxError(Fault):
+    """No sandbox that will do can be had: a fault of the grader's own."""
+
+
+class Sandbox(Protocol):
+    """One way of starting a submission's process."""
+
+    tier: str
+    official: bool
+    about: str
+
+    def missing(self) -> str:
+        """Return what it lacks here, with what to do about it; "" where nothing is known."""
+
+    def launch(self, job: Job) -> Process:
+        """Start a worker."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A sandbox that was tried. `over` are the better tiers, with why they were not taken."""
+
+    box: Sandbox
+    stopped: int
+    over: dict[str, str]
+
+    @property
+    def tier(self) -> str:
+        """T1 to T5."""
+        return self.box.tier
+
+    @property
+    def official(self) -> bool:
+        """Whether a grade from it may be official."""
+        return self.box.official
+
+    def launch(self, job: Job) -> Process:
+        """Start a worker."""
+        return self.box.launch(job)
+
+    def facts(self) -> dict[str, str]:
+        """Return what a result says about it."""
+        facts = {"tier": self.tier, "sandbox": self.box.about}
+        if self.tier != "T5":
+            facts["canary"] = f"{self.stopped} of {self.stopped} attempts stopped"
+            facts["limits"] = (
+                f"{LIMITS.memory >> 20} MiB beside libraries, {LIMITS.file >> 20} MiB a file, "
+                f"{LIMITS.scratch >> 20} MiB of files, no processes, no network"
+            )
+        if sys.platform == "linux":
+            facts["kernel"] = platform.release()
+        return facts
+
+
+def tiers() -> list[Sandbox]:
+    """Return all tiers, the best first."""
+    from .plain import Plain
+
+    if sys.platform != "linux":
+        return [Plain()]
+    from .bubblewrap import Bubblewrap
+    from .confined import Confined
+
+    return [Bubblewrap(True), Bubblewrap(False), Confined(True), Confined(False), Plain()]
+
+
+def plain() -> Chosen:
+    """Return T5, which is there everywhere."""
+    return Chosen(tiers()[-1], 0, {})
+
+
+def choose(wanted: str = "auto", official: bool = False) -> Chosen:
+    """Return the best tier that holds here.
+
+    Args:
+        wanted: "auto", or a tier that has to be this one.
+        official: whether only tiers will do whose grades may be official.
+
+    Raises:
+        SandboxError: none does; the message says why for each, and what to do.
+    """
+    over: dict[str, str] = {}
+    for box in tiers():
+        if wanted not in ("auto", box.tier) or (official and not box.official):
+            continue
+        if problem := box.missing():
+            over[box.tier] = problem
+            continue
+        if box.tier == "T5":
+            return Chosen(box, 0, over)
+        from . import canary
+
+        found = canary.findings(box)
+        if not found:
+            return Chosen(box, canary.COUNT, over)
+        over[box.tier] = "; ".join(found)
+    if not over:
+        over[wanted] = "it is not for this system, or not for official grades"
+    why = "\n".join(f"  {tier}: {reason}" for tier, reason in over.items())
+    what = "official grading" if official else "this"
+    raise SandboxError(
+        f"no sandbox will do for {what}:\n{why}\n"
+        "Mend one of these, or grade for practice only with --practice."
+    )

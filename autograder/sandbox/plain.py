@@ -1,72 +1,30 @@
-"""An ordinary process: a literal environment, and a process group that can be killed."""
+"""T5, for any system: an ordinary process with a literal environment and a time-out.
+
+It keeps a submission's accidents away from the grader. It is no defence against a hostile one,
+which can read what its user may read: for practice on public fixtures.
+"""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
-from typing import BinaryIO
 
-TIER = "T5"  # practice only
+from .process import Job, Process, environment, python, start
 
 
-class Process:
-    """A started worker. `frames` is what it writes; nothing else of it is ever read."""
+class Plain:
+    """Starts workers as they are."""
 
-    def __init__(self, popen: subprocess.Popen) -> None:
-        self._popen = popen
-        self.frames: BinaryIO = popen.stdout
+    tier = "T5"
+    official = False
+    about = "an ordinary process"
 
-    def stop(self) -> int:
-        """Kill the process and all that it started; return its exit status."""
-        try:
-            if os.name == "posix":
-                os.killpg(self._popen.pid, 9)
-            else:
-                self._popen.kill()
-        except (ProcessLookupError, PermissionError):
-            pass
-        return self._popen.wait()
+    def missing(self) -> str:
+        """Return what this tier lacks here: nothing, anywhere."""
+        return ""
 
-    def wait(self, seconds: float) -> int | None:
-        """Wait for the process to end by itself; None if it does not."""
-        try:
-            return self._popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-
-
-def launch(worker: Path, job: Path, scratch: Path, log: BinaryIO, threads: int) -> Process:
-    """Start the worker on a job.
-
-    Args:
-        worker: `worker.py`.
-        job: folder with the inputs.
-        scratch: working and home folder of the process, the only one it is meant to write to.
-        log: file that takes everything the submission prints.
-        threads: threads that numerical libraries may use.
-    """
-    # Literal, so that no secret of the grader's environment goes along.
-    environment = {
-        "PATH": os.defpath,
-        "HOME": str(scratch),
-        "TMPDIR": str(scratch),
-        "LC_ALL": "C.UTF-8",
-        "OMP_NUM_THREADS": str(threads),
-        # Threads that spin while they wait take ten times as long where cores are shared.
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "MPLBACKEND": "agg",
-    }
-    for name in ("SYSTEMROOT", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"):
-        if name in os.environ:
-            environment[name] = os.environ[name]
-    popen = subprocess.Popen(
-        [sys.executable, "-I", "-B", str(worker), str(job)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        cwd=scratch,
-        env=environment,
-        close_fds=True,
-        start_new_session=True,
-    )
-    return Process(popen)
+    def launch(self, job: Job) -> Process:
+        """Start the worker on a job."""
+        env = environment(job.scratch, job.threads)
+        for name in ("SYSTEMROOT", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"):
+            if name in os.environ:
+                env[name] = os.environ[name]
+        command = python(job.worker, job.inputs, job.submission)
+        return Process(start(command, env, cwd=job.scratch))

@@ -1,0 +1,143 @@
+"""T3 and T4, on Linux without namespaces: Landlock and seccomp around `launcher.py`.
+
+T3 is for root, as in the containers of hosted platforms, where bubblewrap cannot work: each job
+gets a user of its own, which is killed with all it runs. T4 is for an ordinary user, whom the
+process stays: enough for practice, not where targets lie within that user's reach.
+
+Files that only root may read stay unread twice: by their mode and by Landlock. What namespaces
+would hide and this cannot: that a file exists, its size, and which processes run.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from ..files import OWN
+from .process import LIMITS, Job, Process, environment, python, show, start
+from .settings import launcher_settings, prefixes
+from .users import User
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
+READABLE = (
+    *("/usr", "/bin", "/lib", "/lib32", "/lib64"),
+    *("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/sys/devices/system/cpu"),
+    *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems", "/proc/sys/vm"),
+    *("/dev/zero", "/dev/random", "/dev/urandom"),
+)
+WATCH_SECONDS = 0.2
+MOST_FILES = 10_000
+
+
+class Confined:
+    """Starts workers that may open nothing but what they are shown."""
+
+    def __init__(self, root: bool) -> None:
+        self.root = root
+        self.official = root
+        self.tier = "T3" if root else "T4"
+        self.about = "Landlock and a user of its own" if root else "Landlock, the grader's user"
+
+    def missing(self) -> str:
+        """Return what this tier lacks here, "" if nothing that can be told without trying."""
+        if sys.platform != "linux":
+            return "it needs Linux"
+        if self.root != (os.geteuid() == 0):
+            return "it is for root" if self.root else "it is for an ordinary user, not for root"
+        try:
+            import landlockpy
+            import pyseccomp  # noqa: F401 - only whether its library is there
+        except (ImportError, OSError) as error:
+            return f"a library is missing ({error}): apt install libseccomp2"
+        if landlockpy.abi_version() < 1:
+            return "this kernel has no Landlock (Linux 5.13 or newer, with landlock in lsm=)"
+        shut = next((path for path in prefixes() if self.root and not _open_to_all(path)), None)
+        if shut:
+            return (
+                f"no other user can run the interpreter in {shut}, because a folder above it is "
+                "private: use one elsewhere, say LMKIT_VENV=/opt/lm-kit and PYTHON=/usr/bin/python3"
+            )
+        return ""
+
+    def launch(self, job: Job) -> Process:
+        """Start the worker on a job."""
+        user = User.take() if self.root else None
+        try:
+            if user:
+                user.own(job.scratch)
+                show(job.worker, job.inputs, job.submission)
+                _let_in(user.uid, job.worker, job.inputs, job.submission, job.scratch)
+            shown = [*READABLE, *prefixes(), job.worker, job.inputs, job.submission]
+            settings = launcher_settings(
+                job,
+                user.uid if user else None,
+                readable=[str(path) for path in shown],
+                writable=[str(job.scratch), "/dev/null"],
+                parent=os.getpid(),
+            )
+            command = [
+                *python(LAUNCHER, json.dumps(settings)),
+                *python(job.worker, job.inputs, job.submission),
+            ]
+            popen = start(command, environment(job.scratch, job.threads), cwd=job.scratch)
+        except BaseException:
+            if user:
+                user.release()
+            raise
+        return Watched(popen, job.scratch, user)
+
+
+class Watched(Process):
+    """A worker whose working folder is on a disk: it is killed when it fills too much of it."""
+
+    def __init__(self, popen: subprocess.Popen, scratch: Path, user: User | None) -> None:
+        super().__init__(popen)
+        self._user = user
+        self._stopped = threading.Event()
+        self._watch = threading.Thread(target=self._look, args=(scratch,), daemon=True)
+        self._watch.start()
+
+    def _look(self, scratch: Path) -> None:
+        while not self._stopped.wait(WATCH_SECONDS):
+            if too_much(scratch):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._popen.pid, 9)
+                return
+
+    def stop(self) -> None:
+        """Kill the process and, in T3, all that its user runs."""
+        self._stopped.set()
+        self._watch.join()
+        super().stop()
+        if self._user is not None:
+            self._user.kill()
+            self._user.release()
+            self._user = None
+
+
+def too_much(folder: Path) -> bool:
+    """Whether a folder holds more bytes or files than a submission may write."""
+    size = count = 0
+    for base, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            with contextlib.suppress(OSError):  # it is gone again
+                size += os.lstat(os.path.join(base, name)).st_blocks * 512
+            count += 1
+            if size > LIMITS.scratch or count > MOST_FILES:
+                return True
+    return False
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
+
+
+def _let_in(group: int, *paths: Path) -> None:
+    """Let a group, and no one else, go through the grader's own temporary folders to `paths`."""
+    for folder in {parent for path in paths for parent in path.parents}:
+        if folder.name.startswith(OWN):
+            os.chown(folder, -1, group)
+            folder.chmod(0o710)

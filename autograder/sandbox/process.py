@@ -1,0 +1,123 @@
+"""What every tier shares: the job, the started process, the environment that it gets.
+
+Covered: literal environments, descriptors, the process group. Not covered: keeping the process
+away from anything (`bubblewrap.py`, `confined.py`).
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process is started for.
+
+    `worker` is the script; it is run as `python -I -B worker inputs submission`, and may write in
+    `scratch`, its working folder, alone. `threads` are for numerical libraries.
+    """
+
+    worker: Path
+    inputs: Path
+    submission: Path
+    scratch: Path
+    threads: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on one process, in bytes unless said otherwise.
+
+    `memory` comes on top of the libraries that are mapped. As no process can start another, bounds
+    on one are bounds on all, and a control group would add nothing.
+    """
+
+    memory: int = 4 * 2**30
+    file: int = 256 * 2**20
+    scratch: int = 512 * 2**20
+    cpu_seconds: int = 1800
+    descriptors: int = 256
+    threads: int = 512
+
+
+LIMITS = Limits()
+
+
+class Process:
+    """A started worker: `frames` is what it answers, `log` what it prints; no more of it is read.
+
+    A tier that has more to kill or to clear away than a process group derives its own.
+    """
+
+    def __init__(self, popen: subprocess.Popen) -> None:
+        self._popen = popen
+        self.frames: BinaryIO = popen.stdout
+        self.log: BinaryIO = popen.stderr
+
+    def stop(self) -> None:
+        """Kill the process and all that it started, and wait until they are gone."""
+        try:
+            if os.name == "posix":
+                os.killpg(self._popen.pid, 9)
+            else:
+                self._popen.kill()
+        except (ProcessLookupError, PermissionError):
+            pass
+        self._popen.wait()
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait for the process to end by itself; its exit status, None if it does not."""
+        try:
+            return self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+
+def show(*paths: Path) -> None:
+    """Let any user read files and folders, whatever the grader's umask was."""
+    for path in paths:
+        if not path.is_dir():
+            path.chmod(0o644)
+            continue
+        for base, _, files in os.walk(path):
+            os.chmod(base, 0o755)
+            for name in files:
+                os.chmod(os.path.join(base, name), 0o644)
+
+
+def environment(scratch: Path | str, threads: int) -> dict[str, str]:
+    """Return a submission's environment: literal, so that no secret of the grader's is in it."""
+    return {
+        "PATH": os.defpath,
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "USER": "student",
+        "LC_ALL": "C.UTF-8",
+        "OMP_NUM_THREADS": str(threads),
+        # Threads that spin while they wait take ten times as long where cores are shared.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "MPLBACKEND": "agg",
+    }
+
+
+def python(script: Path | str, *arguments: Path | str) -> list[str]:
+    """Return the command that runs a script with nothing of the user's or the folder's imported."""
+    return [sys.executable, "-I", "-B", str(script), *map(str, arguments)]
+
+
+def start(command: Sequence[str], env: dict[str, str], **more: Any) -> subprocess.Popen:
+    """Start a command in a session of its own, whose only open descriptors are the two pipes."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=env,
+        close_fds=True,
+        start_new_session=True,
+        **more,
+    )

@@ -1,0 +1,111 @@
+"""Users that no one is: a uid for each job, and an end to all that runs under it.
+
+Covered: taking a uid that no account, process or other grader has, giving files to it, killing
+everything that has it. Needs root. Not covered: what such a user may do (`launcher.py`).
+"""
+
+import os
+import pwd
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+from ..faults import Fault
+
+if os.name == "posix":
+    import fcntl
+
+# Below 65,536, because containers often have no uids beyond; off the ranges of accounts, of
+# nobody, and of systemd's dynamic users.
+FIRST, COUNT = 58_000, 256
+GONE_SECONDS = 10.0
+
+
+class User:
+    """A uid (and gid) held by a lock file until `release`."""
+
+    def __init__(self, uid: int, lock: IO[bytes]) -> None:
+        self.uid = uid
+        self._lock = lock
+
+    @classmethod
+    def take(cls) -> "User":
+        """Take a free uid, and end what a killed grader may have left under it.
+
+        Raises:
+            Fault: none is free.
+        """
+        folder = Path(tempfile.gettempdir()) / f"lm-kit-users-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        about = folder.lstat()
+        if not folder.is_dir() or about.st_uid != os.getuid() or about.st_mode & 0o077:
+            raise Fault(f"{folder} is not the grader's own: remove it")
+        for uid in range(FIRST, FIRST + COUNT):
+            lock = (folder / str(uid)).open("ab")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                pwd.getpwuid(uid)
+            except BlockingIOError:
+                lock.close()
+                continue
+            except KeyError:  # no account has it
+                user = cls(uid, lock)
+                user.kill()
+                return user
+            lock.close()
+        raise Fault(f"none of the uids {FIRST} to {FIRST + COUNT - 1} is free")
+
+    def release(self) -> None:
+        """Let another job have the uid."""
+        self._lock.close()
+
+    def own(self, folder: Path) -> None:
+        """Give a folder and all in it to the user; links are not followed."""
+        for base, folders, files in os.walk(folder):
+            for path in (base, *(os.path.join(base, name) for name in (*folders, *files))):
+                os.chown(path, self.uid, self.uid, follow_symlinks=False)
+
+    def kill(self) -> None:
+        """Kill every process of the user and wait until there is none.
+
+        A process that forks faster than a list of processes can be read cannot outrun a signal to
+        all of a user's processes, which the kernel sends in one go.
+
+        Raises:
+            Fault: some could not be killed.
+        """
+        deadline = time.monotonic() + GONE_SECONDS
+        while processes(self.uid):
+            subprocess.run(
+                ["/bin/sh", "-c", "kill -KILL -1"],
+                user=self.uid,
+                group=self.uid,
+                extra_groups=[],
+                env={},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            if time.monotonic() > deadline:
+                raise Fault(f"processes of uid {self.uid} cannot be killed")
+            time.sleep(0.002)
+
+
+def processes(uid: int) -> list[int]:
+    """List the processes of a user that are still running; zombies are not."""
+    found = []
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            if entry.stat().st_uid != uid:
+                continue
+            # The state comes after the name, which may hold anything.
+            state = Path(entry.path, "stat").read_bytes().rpartition(b") ")[2][:1]
+        except OSError:  # it ended meanwhile
+            continue
+        if state not in (b"Z", b"X"):
+            found.append(int(entry.name))
+    return found
