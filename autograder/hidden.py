@@ -20,7 +20,7 @@ TYPES = {
     for name, value in vars(builtins).items()
     if isinstance(value, type) and issubclass(value, BaseException)
 } | {"OutOfMemoryError", "SafetensorError", "Unusable", "UnpicklingError"}
-WHERE = re.compile(r"([\w/]{1,200}\.py):(\d{1,6}): ", re.ASCII)
+WHERE = re.compile(r"([\w/.-]{1,200}\.py):(\d{1,6}): ", re.ASCII)
 NOT_SHOWN = "no more is told, because the inputs are hidden: grade on the public fixtures to see it"
 
 
@@ -51,9 +51,11 @@ def veiled(verdict: Verdict, seen: Observation, root: Path) -> Verdict:
 def place(where: str, root: Path) -> str:
     """Return ` at file:line: code`, read from the copy; "" unless there is such a line."""
     found = WHERE.match(where)
-    if not found or ".." in where:
+    if not found:
         return ""
-    path, number = root / found[1], int(found[2])
+    path, number = (root / found[1]).resolve(), int(found[2])
+    if not path.is_relative_to(root.resolve()):
+        return ""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

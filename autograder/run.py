@@ -111,7 +111,7 @@ def run(
     Raises:
         WorkerFault: the worker could not be started, whatever the submission is.
     """
-    box = box or sandbox.plain()
+    box = box or sandbox.practice()
     observations = {step.id: Observation(step.id) for step in steps}
     left, dead = list(steps), set()
     with temporary_folder() as home, log.open("wb") as log_file:

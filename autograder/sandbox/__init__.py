@@ -19,7 +19,7 @@ from typing import Protocol
 from ..faults import Fault
 from .process import LIMITS, Job, Process
 
-__all__ = ["TIERS", "Chosen", "Job", "Process", "Sandbox", "SandboxError", "choose", "plain"]
+__all__ = ["TIERS", "Chosen", "Job", "Process", "Sandbox", "SandboxError", "choose", "practice"]
 
 TIERS = ("T1", "T2", "T3", "T4", "T5")
 
@@ -90,7 +90,7 @@ def tiers() -> list[Sandbox]:
     return [Bubblewrap(True), Bubblewrap(False), Confined(True), Confined(False), Plain()]
 
 
-def plain() -> Chosen:
+def practice() -> Chosen:
     """Return T5, which is there everywhere."""
     return Chosen(tiers()[-1], 0, {})
 

@@ -13,12 +13,11 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 from ..faults import Fault
 from .process import LIMITS, Job, Process, environment, python, show, start
-from .settings import launcher_settings, prefixes
+from .settings import lacking, launcher_settings, prefixes
 from .users import User
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -28,7 +27,11 @@ INSTALL = (
     "pacman -S bubblewrap (Arch)"
 )
 SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")
-ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/sys/devices/system/cpu")
+ETC = tuple(
+    map(
+        Path, ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/sys/devices/system/cpu")
+    )
+)
 
 
 class Bubblewrap:
@@ -43,8 +46,8 @@ class Bubblewrap:
 
     def missing(self) -> str:
         """Return what this tier lacks here, "" if nothing that can be told without trying."""
-        if sys.platform != "linux":
-            return "it needs Linux"
+        if problem := lacking():
+            return problem
         if self.root != (os.geteuid() == 0):
             return "it is for root" if self.root else "it is for an ordinary user, not for root"
         if shutil.which("bwrap") is None:
@@ -136,10 +139,8 @@ def mounts(job: Job) -> list[str]:
             options += ["--symlink", os.readlink(path), name]
         elif path.exists():
             options += ["--ro-bind", name, name]
-    for name in ETC:
-        options += ["--ro-bind-try", name, name]
-    for path in prefixes():
-        for parent in reversed(path.parents[:-1]):
+    for path in [*filter(Path.exists, ETC), *prefixes()]:
+        for parent in reversed(path.parents[:-1]):  # else these would be for root alone
             options += ["--dir", str(parent)]
         options += ["--ro-bind", str(path), str(path)]
     half = str(LIMITS.scratch // 2)

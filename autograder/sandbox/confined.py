@@ -12,13 +12,12 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 from ..files import OWN
 from .process import LIMITS, Job, Process, environment, python, show, start
-from .settings import launcher_settings, prefixes
+from .settings import lacking, launcher_settings, prefixes
 from .users import User
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -43,15 +42,12 @@ class Confined:
 
     def missing(self) -> str:
         """Return what this tier lacks here, "" if nothing that can be told without trying."""
-        if sys.platform != "linux":
-            return "it needs Linux"
+        if problem := lacking():
+            return problem
         if self.root != (os.geteuid() == 0):
             return "it is for root" if self.root else "it is for an ordinary user, not for root"
-        try:
-            import landlockpy
-            import pyseccomp  # noqa: F401 - only whether its library is there
-        except (ImportError, OSError) as error:
-            return f"a library is missing ({error}): apt install libseccomp2"
+        import landlockpy
+
         if landlockpy.abi_version() < 1:
             return "this kernel has no Landlock (Linux 5.13 or newer, with landlock in lsm=)"
         shut = next((path for path in prefixes() if self.root and not _open_to_all(path)), None)

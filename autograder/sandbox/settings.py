@@ -13,6 +13,21 @@ SYSTEM = Path("/usr")
 LIBRARIES = ("torch", "nvidia", "triton")
 
 
+def lacking() -> str:
+    """Return what the launcher lacks here, "" if nothing."""
+    if sys.platform != "linux":
+        return "it needs Linux"
+    try:
+        import landlockpy  # noqa: F401 - only whether it is there
+        import pyseccomp  # noqa: F401
+    except (ImportError, OSError, RuntimeError) as error:
+        return (
+            f"a library is missing ({error}): pip install pyseccomp landlockpy, and the system's "
+            "libseccomp (apt install libseccomp2)"
+        )
+    return ""
+
+
 def launcher_settings(job: Job, user: int | None, **more: Any) -> dict[str, Any]:
     """Return the launcher's settings, without Landlock unless `more` names paths."""
     limits = {

@@ -6,16 +6,13 @@ everything that has it. Needs root. Not covered: what such a user may do (`launc
 
 import os
 import pwd
+import secrets
+import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
-from typing import IO
 
 from ..faults import Fault
-
-if os.name == "posix":
-    import fcntl
 
 # Below 65,536, because containers often have no uids beyond; off the ranges of accounts, of
 # nobody, and of systemd's dynamic users.
@@ -24,11 +21,15 @@ GONE_SECONDS = 10.0
 
 
 class User:
-    """A uid (and gid) held by a lock file until `release`."""
+    """A uid (and gid) held until `release`.
 
-    def __init__(self, uid: int, lock: IO[bytes]) -> None:
+    What holds it is a socket's name in the kernel: it does not depend on folders, and it is free
+    again when its holder dies, however that is.
+    """
+
+    def __init__(self, uid: int, held: socket.socket) -> None:
         self.uid = uid
-        self._lock = lock
+        self._held = held
 
     @classmethod
     def take(cls) -> "User":
@@ -37,29 +38,26 @@ class User:
         Raises:
             Fault: none is free.
         """
-        folder = Path(tempfile.gettempdir()) / f"lm-kit-users-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        about = folder.lstat()
-        if not folder.is_dir() or about.st_uid != os.getuid() or about.st_mode & 0o077:
-            raise Fault(f"{folder} is not the grader's own: remove it")
-        for uid in range(FIRST, FIRST + COUNT):
-            lock = (folder / str(uid)).open("ab")
+        # Containers do not see each other's names, but share what is counted by uid.
+        start = secrets.randbelow(COUNT)
+        for uid in ((start + i) % COUNT + FIRST for i in range(COUNT)):
+            held = socket.socket(socket.AF_UNIX)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.bind(f"\0lm-kit-user-{uid}")
                 pwd.getpwuid(uid)
-            except BlockingIOError:
-                lock.close()
+            except OSError:
+                held.close()
                 continue
             except KeyError:  # no account has it
-                user = cls(uid, lock)
+                user = cls(uid, held)
                 user.kill()
                 return user
-            lock.close()
+            held.close()
         raise Fault(f"none of the uids {FIRST} to {FIRST + COUNT - 1} is free")
 
     def release(self) -> None:
         """Let another job have the uid."""
-        self._lock.close()
+        self._held.close()
 
     def own(self, folder: Path) -> None:
         """Give a folder and all in it to the user; links are not followed."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from autograder.files import atomic_write, locked
+from autograder.files import OWN, atomic_write, locked, temporary_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -133,3 +133,47 @@ def test_a_waiter_says_so_once_and_gets_the_lock_when_the_holder_ends(tmp_path, 
             process.communicate("\n")
         waiter.join(timeout=10)
     assert len(got) == 1 and len(said) == 1
+
+
+# Temporary folders.
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_a_temporary_folder_is_private_and_gone_at_the_end(place):
+    with pytest.raises(KeyError), temporary_folder() as folder:
+        assert folder.parent == place
+        assert folder.name.startswith(OWN)
+        if os.name == "posix":
+            assert folder.stat().st_mode & 0o777 == 0o700
+        (folder / "file").write_text("x")
+        raise KeyError
+    assert list(place.iterdir()) == []
+
+
+def test_what_a_killed_owner_left_is_removed_and_what_is_in_use_is_not(place):
+    script = (
+        f"import sys, time, tempfile; tempfile.tempdir = {str(place)!r}\n"
+        "from autograder.files import temporary_folder\n"
+        "with temporary_folder() as folder: print(folder.name, flush=True); time.sleep(60)\n"
+    )
+    killed, alive = (
+        subprocess.Popen(
+            [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    )
+    with killed.stdout, alive.stdout:
+        left, used = killed.stdout.readline().strip(), alive.stdout.readline().strip()
+        (place / "lm-kit-other").mkdir()  # of someone who locks nothing
+        killed.kill()
+        killed.wait()
+        with temporary_folder() as folder:
+            assert {path.name for path in place.iterdir()} == {used, "lm-kit-other", folder.name}
+            assert left
+        alive.kill()
+        alive.wait()

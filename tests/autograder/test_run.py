@@ -19,8 +19,8 @@ import pytest
 
 from autograder import grade as grading
 from autograder import run as running
-from autograder import sandbox
-from autograder.run import Garbage, Observation, Step
+from autograder.run import Garbage, Observation, Step, WorkerFault
+from autograder.sandbox import Sandbox
 from autograder.submission import take
 
 STEP = "inference.prediction"
@@ -167,29 +167,43 @@ def test_no_damage_to_the_frames_raises_anything_else():
 # What goes out: inputs, and nothing that helps to guess a target.
 
 
-class Ended:
-    """A worker that has written what it is given and ended."""
+READY = json.dumps({"step": "", "ready": True, "nbytes": 0}).encode() + b"\n"
 
-    def __init__(self, written: bytes = b"") -> None:
-        self.frames = io.BytesIO(written)
 
-    def stop(self) -> int:
-        return 1
+class Scripted:
+    """A sandbox whose worker says of each step that it is done, or what it is given."""
+
+    tier, official = "T0", False
+
+    def __init__(self, at_end=lambda job: None, written: bytes | None = None) -> None:
+        self.at_end, self.written = at_end, written
+
+    def facts(self) -> dict[str, str]:
+        return {}
+
+    def launch(self, job) -> Scripted:
+        steps = json.loads((job.inputs / "steps.json").read_text())
+        said = READY + b"".join(frame({"step": step[0], "done": 1}) for step in steps)
+        self.job = job
+        self.frames = io.BytesIO(said if self.written is None else self.written)
+        self.log = io.BufferedReader(io.BytesIO(b"a word"))
+        return self
+
+    def stop(self) -> None:
+        self.at_end(self.job)
 
     def wait(self, seconds: float) -> int:
         return 1
 
 
-def test_no_file_of_the_job_holds_targets(base, numbers, public, judge, tmp_path, monkeypatch):
+def test_no_file_of_the_job_holds_targets(base, numbers, public, judge, tmp_path):
     files: dict[str, bytes] = {}
 
-    def launch(worker, job, scratch, log, threads):
-        assert list(scratch.iterdir()) == []
-        files.update({path.name: path.read_bytes() for path in job.rglob("*")})
-        return Ended()
+    def look(job):
+        assert list(job.scratch.iterdir()) == []
+        files.update({path.name: path.read_bytes() for path in job.inputs.rglob("*")})
 
-    monkeypatch.setattr(sandbox, "launch", launch)
-    grading.grade(base, numbers, public, judge, log=tmp_path / "log")
+    grading.grade(base, numbers, public, judge, log=tmp_path / "log", box=Scripted(look))
 
     def there(array: np.ndarray) -> bool:
         forms = [array.astype(dtype).tobytes() for dtype in ("<i8", "<i4", "<i2", "u1", "<f4")]
@@ -225,6 +239,7 @@ def frame(step, **header):
     sys.stdout.flush()
 with open("started", "a") as file:
     file.write("x")
+frame("", ready=True)
 for step, kind, *arguments in steps:
 """
 
@@ -236,7 +251,11 @@ def work(tmp_path, base, monkeypatch):
     submission = take(base, tmp_path / "into")
 
     def work(
-        body: str, steps: str | list[Step] = "abc", seconds: float = 60.0
+        body: str,
+        steps: str | list[Step] = "abc",
+        seconds: float = 60.0,
+        arrays: dict[str, np.ndarray] | None = None,
+        box: Sandbox | None = None,
     ) -> dict[str, Observation]:
         script = tmp_path / "worker.py"
         script.write_text(PRELUDE + "".join(f"    {line}\n" for line in body.splitlines()))
@@ -245,7 +264,9 @@ def work(tmp_path, base, monkeypatch):
             step if isinstance(step, Step) else Step(step, "kind", seconds=seconds)
             for step in steps
         ]
-        return running.run(submission, asked, {}, {"threads": 1}, tmp_path / "log")
+        return running.run(
+            submission, asked, arrays or {}, {"threads": 1}, tmp_path / "log", box=box
+        )
 
     return work
 
@@ -351,6 +372,7 @@ def test_no_secret_of_the_graders_environment_and_no_descriptor_goes_along(work,
         "PATH",
         "HOME",
         "TMPDIR",
+        "USER",
         "LC_ALL",
         "LC_CTYPE",
         "OMP_NUM_THREADS",
@@ -364,6 +386,52 @@ def test_no_secret_of_the_graders_environment_and_no_descriptor_goes_along(work,
     assert values["stdin"] == ""
     assert values["cwd"][1] == ["started"]
     assert not Path(values["cwd"][0]).exists()  # gone with the job
+
+
+def test_a_worker_that_does_not_come_up_is_the_graders_fault(work, tmp_path):
+    box = Scripted(written=b"")
+    with pytest.raises(WorkerFault, match=r"did not come up \(exit status 1\): a word"):
+        work("", box=box)
+    with pytest.raises(WorkerFault, match="did not come up"):
+        work("", box=Scripted(written=frame({"step": "a", "done": 1})))
+
+
+def test_inputs_of_a_step_are_not_there_before_it_begins(work):
+    secret = np.arange(5)
+    path = 'os.path.join(sys.argv[1], "secret.bin")'
+    body = f"""
+before = os.path.exists({path})
+while step == "b" and not os.path.exists({path}):
+    time.sleep(0.01)
+frame(step, name="seen", value=[before, open({path}, "rb").read().hex() if step == "b" else ""])
+time.sleep(0.3 * (step == "a"))
+frame(step, done=1)
+"""
+    seen = work(
+        body, [Step("a", "kind"), Step("b", "kind", inputs=("secret",))], arrays={"secret": secret}
+    )
+    assert seen["a"].values["seen"] == [False, ""]
+    assert seen["b"].values["seen"][1] == secret.tobytes().hex()
+
+
+def test_nothing_printed_is_kept_from_a_hidden_step_on(work, tmp_path):
+    body = """
+if step != "a":
+    while not os.path.exists(os.path.join(sys.argv[1], "secret.bin")):
+        time.sleep(0.01)
+print("said by", step, file=sys.stderr, flush=True)
+frame(step, done=1)
+"""
+    hidden = Step("b", "kind", inputs=("secret",), hidden=True)
+    work(body, [Step("a", "kind"), hidden, Step("c", "kind")], arrays={"secret": np.arange(5)})
+    assert (tmp_path / "log").read_text() == "said by a\n"
+
+
+def test_no_more_than_the_first_of_a_flood_is_kept(work, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "MAX_LOG", 1000)
+    seen = work('print("x" * 10_000_000, file=sys.stderr, flush=True)\nframe(step, done=1)')
+    assert all(o.ok for o in seen.values())
+    assert (tmp_path / "log").read_text() == "x" * 1000
 
 
 def test_what_is_printed_goes_to_the_log(work, tmp_path):
