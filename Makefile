@@ -9,8 +9,8 @@ KIT = "$(PYTHON)" -m autograder
 
 .DEFAULT_GOAL := help
 ROOMS = evaluate ladder transfer study attention find-lr schedules
-.PHONY: help grade check train handin data fixtures reference referee $(ROOMS) test lint \
-        bench bench-training clean
+.PHONY: help grade check train handin data fixtures calibrate reference referee $(ROOMS) test test-all lint \
+        fuzz bench bench-training clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ data: ## fetch, verify and encode WikiText-2 (WIKITEXT2= a folder or the zip, to
 
 fixtures: ## instructors: draw hidden fixtures from the test split with SECRET=
 	@$(KIT) fixtures --secret "$(SECRET)" $(ARGS)
+
+calibrate: ## instructors: what known systems earn on 20 secret draws; ARGS="--corpus numbers"
+	@$(KIT) calibrate $(ARGS)
 
 reference: ## instructors: train the solution with PRESET=quick (awd-lstm where there is a GPU)
 	@$(KIT) reference --corpus "$(CORPUS)" --device "$(DEVICE)" $(if $(PRESET),--preset $(PRESET)) $(ARGS)
@@ -60,8 +63,14 @@ find-lr: ## the learning-rate range test; settings as for make train
 schedules: ## draw the learning-rate schedules
 	@$(KIT) schedules $(ARGS)
 
-test: ## run every test
+test: ## run the tests, the slow ones apart
 	@$(KIT) test $(ARGS)
+
+test-all: ## run every test
+	@$(KIT) test --all $(ARGS)
+
+fuzz: ## try made-up inputs on what reads strangers' files; ARGS="--seconds 600 --target frames"
+	@$(KIT) fuzz $(ARGS)
 
 lint: ## check the style of the source
 	@$(KIT) lint

@@ -137,8 +137,13 @@ def parser() -> argparse.ArgumentParser:
     command = add("referee", run_referee, "make a trained checkpoint the referee of its corpus")
     with_corpus(command, "wikitext2")
     command.add_argument("checkpoint", type=Path)
-    command = add("test", run_test, "run every test")
+    command = add("test", run_test, "run the tests")
+    command.add_argument("--all", action="store_true", help="the slow ones too")
     command.add_argument("arguments", nargs="*", help="for pytest")
+    command = add("fuzz", run_fuzz, "try made-up inputs on what reads strangers' files")
+    command.add_argument("--seconds", type=float, default=60.0, help="for all targets together")
+    command.add_argument("--target", help="this one only")
+    command.add_argument("--input", type=Path, help="try this saved input on --target again")
     add("lint", run_lint, "check the style of the source")
     command = add("bench", run_bench, "measure speed and memory")
     command.add_argument("--rounds", type=int, default=3)
@@ -319,14 +324,14 @@ def run_fixtures(options: argparse.Namespace, _: list[str]) -> int:
 
 def run_calibrate(options: argparse.Namespace, _: list[str]) -> int:
     """Measure what the rubric's steps are set from."""
-    from . import calibrate, referee
+    from . import calibrate, referee, systems
     from . import corpus as corpora
 
-    wanted = tuple(options.systems.split(",")) if options.systems else calibrate.SYSTEMS
-    unknown = set(wanted) - set(calibrate.SYSTEMS)
+    wanted = tuple(options.systems.split(",")) if options.systems else systems.NAMES
+    unknown = set(wanted) - set(systems.NAMES)
     if unknown or options.seeds < 1:
         raise UsageError(
-            f"no system {', '.join(sorted(unknown))}; there are {', '.join(calibrate.SYSTEMS)}"
+            f"no system {', '.join(sorted(unknown))}; there are {', '.join(systems.NAMES)}"
             if unknown
             else f"--seeds {options.seeds}: at least one is needed"
         )
@@ -361,7 +366,18 @@ def run_referee(options: argparse.Namespace, _: list[str]) -> int:
 
 def run_test(options: argparse.Namespace, _: list[str]) -> int:
     """Run pytest."""
-    command = [sys.executable, "-m", "pytest", *options.arguments]
+    every = ["-m", ""] if options.all else []
+    command = [sys.executable, "-m", "pytest", *every, *options.arguments]
+    return subprocess.run(command, cwd=ROOT).returncode
+
+
+def run_fuzz(options: argparse.Namespace, _: list[str]) -> int:
+    """Run the suite's properties on fresh inputs."""
+    command = [sys.executable, "-m", "tests.fuzz", "--seconds", str(options.seconds)]
+    if options.target:
+        command += ["--target", options.target]
+    if options.input:
+        command += ["--input", str(options.input.resolve())]
     return subprocess.run(command, cwd=ROOT).returncode
 
 

@@ -19,12 +19,24 @@ _KNOWN: dict[str, tuple[str, str, str]] = {
     "prediction_nll": (
         "Prediction NLL",
         "nll",
-        "Mean negative log likelihood of the next word under your model, in nats. Lower is better.",
+        "Mean negative log likelihood of the next word under your model, in nats, less what the "
+        "luck of the draw added. This one is graded. Lower is better.",
     ),
     "prediction_nll_stderr": (
         "its standard error",
         "error",
         "Another draw of prompts would move the NLL by about this much.",
+    ),
+    "prediction_nll_plain": (
+        "Plain prediction NLL",
+        "nll",
+        "The mean on these prompts as it is. The grader's own model, whose NLL on all prompts is "
+        "known, tells how much of it is luck.",
+    ),
+    "prediction_nll_plain_stderr": (
+        "its standard error",
+        "error",
+        "Larger, because it holds that luck.",
     ),
     "prediction_ppl": (
         "Prediction perplexity",
@@ -49,8 +61,8 @@ _KNOWN: dict[str, tuple[str, str, str]] = {
     "generation_degenerate": (
         "Degenerate continuations",
         "share",
-        "Share of continuations with at most two different words or nearly all <unk>: no text. "
-        "Too many earn no points.",
+        "Share of continuations that go in a circle (at most half of their word pairs are "
+        "different) or are nearly all <unk>: no text. Too many earn no points.",
     ),
     "generation_unk": (
         "Unknown words",

@@ -80,6 +80,8 @@ def show(result: Result, console: Console, report: Path | None = None) -> None:
     page.write()
     page.write(seen.total + ("" if seen.official else " · practice, not official"), "bold")
     _next(page, seen.first)
+    if seen.sandbox:
+        page.write(seen.sandbox)
     if report is not None:
         # Never wrapped: a path in two lines cannot be copied.
         console.print(Text(page.fit(f"Report {line(str(report), 4096)}")), soft_wrap=True)
@@ -132,6 +134,8 @@ def _problem(page: _Page, problem: view.Problem) -> None:
     if group is not None:
         several = group.size > 1  # the title of a lone check says nothing that the heading does not
         _details(page, group, failing=several, waiting=several)
+        for row in group.passed if problem.close else ():
+            page.write(_cut(row.message), indent=4)
 
 
 def _details(page: _Page, group: view.Group, failing: bool = True, waiting: bool = True) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .. import score
 from ..result import Check, Result
 from . import figures
 from .text import line, plain
@@ -108,6 +109,13 @@ class Problem:
         return f"perplexity {figures.perplexity(self.ppl)}" if self.ppl is not None else ""
 
     @property
+    def close(self) -> bool:
+        """Whether the luck of the draw could have given other points: the message says so."""
+        if self.nll is None or self.stderr is None or not self.steps:
+            return False
+        return score.luck(score.Mean(self.nll, self.stderr), self.steps) is not None
+
+    @property
     def goal(self) -> str:
         """What gives full points, or ""."""
         return f"full points at {self.steps[0][0]:.2f} or below" if self.steps else ""
@@ -126,6 +134,7 @@ class View:
     classes: tuple[Group, ...]
     problems: tuple[Problem, ...]
     flags: tuple[str, ...]
+    sandbox: str
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -165,7 +174,14 @@ def of(result: Result) -> View:
         classes=tuple(group for name, group in groups.items() if name not in PROBLEMS),
         problems=problems,
         flags=tuple(plain(flag.message).strip() or line(flag.id) for flag in result.flags),
+        sandbox=_sandbox(result.environment),
     )
+
+
+def _sandbox(environment: dict[str, str]) -> str:
+    """`Sandbox T1: bubblewrap, a user of its own; 11 of 11 attempts stopped`, or ""."""
+    tier, *facts = (environment.get(key, "") for key in ("tier", "sandbox", "canary"))
+    return line(f"Sandbox {tier}: {'; '.join(filter(None, facts))}") if tier else ""
 
 
 def groups_of(checks: Iterable[Check]) -> tuple[Group, ...]:

@@ -12,12 +12,22 @@ from autograder.run import Observation
 
 UNIFORM = math.log(made_up.vocabulary())
 FALLING = np.linspace(UNIFORM, UNIFORM - 2, 30)
+OF_BATCH = {"targets": UNIFORM - 2, "inputs": UNIFORM - 1.9, "after": UNIFORM}
+WATCHED = {
+    "backward": 30,
+    "backward_in_eval_mode": 0,
+    "calls": 30,
+    "gradients": {f"w{i}": [29, 0] for i in range(13)},
+}
 TRAINED = {
     "tokens": 560,
-    "first_nll": UNIFORM,
+    "first_nll": dict.fromkeys(OF_BATCH, UNIFORM),
+    "last_nll": OF_BATCH,
+    "unread_nll": {"targets": UNIFORM + 3, "inputs": UNIFORM - 2, "after": UNIFORM + 3},
+    "unread_loss": UNIFORM + 3.3,
     "unmoved": [],
     "parameter_count": 13,
-    "trained_in_eval_mode": False,
+    **WATCHED,
 }
 
 
@@ -27,8 +37,8 @@ def judged(**steps: Observation) -> dict[str, tuple]:
     good = {
         "import": Observation("trainer.import", "ok"),
         "batch": batch(),
-        "epoch": Observation("trainer.epoch", "ok"),
-        "test": Observation("trainer.test", "ok", values={"nll": UNIFORM + 0.1}),
+        "epoch": epoch(),
+        "test": validated(UNIFORM + 0.1),
         "save": Observation(
             "trainer.save",
             "ok",
@@ -46,6 +56,14 @@ def batch(losses=FALLING, **values) -> Observation:
     return Observation("trainer.batch", "ok", arrays, {**TRAINED, **values})
 
 
+def epoch(**values) -> Observation:
+    return Observation("trainer.epoch", "ok", values={**WATCHED, "batches": 30, **values})
+
+
+def validated(nll, **values) -> Observation:
+    return Observation("trainer.test", "ok", values={**WATCHED, "nll": nll, **values})
+
+
 def failed(found: dict[str, tuple]) -> set[str]:
     return {name for name, row in found.items() if row[0] is False}
 
@@ -57,7 +75,47 @@ def test_a_good_trainer_passes_every_check():
 @pytest.mark.parametrize("values", [{"first_nll": None}, {"first_nll": 40.0}, {"tokens": None}])
 def test_an_untrained_models_loss_is_compared_with_its_own_nll(values):
     wanted = values.get("first_nll") or UNIFORM
+    values = values | {"first_nll": {"targets": values.get("first_nll")}}
     assert failed(judged(batch=batch(FALLING + wanted - UNIFORM, **values))) == set()
+
+
+def of(targets: float, inputs: float, after: float) -> dict[str, float]:
+    return {"targets": targets, "inputs": inputs, "after": after}
+
+
+RIGHT = {
+    "a model that tells no words apart": {"last_nll": of(6.5, 6.4, 6.6)},
+    "scores that could not be read": {"last_nll": None, "unread_nll": None},
+    "no other batch": {"unread_loss": None},
+    "a model that knows what it has read, for its weights are tied": {
+        "last_nll": of(UNIFORM - 2, 1.0, UNIFORM),
+        "unread_nll": of(UNIFORM + 3, 1.0, UNIFORM),
+    },
+    "heavy dropout": {"unread_loss": UNIFORM + 9},
+    "scores in another order than the inputs": {"last_nll": of(15.0, 13.0, 14.0)},
+    "gradients cleared in train(), around train_batch": {
+        "gradients": {f"w{i}": [29, 29] for i in range(13)}
+    },
+    "gradients of several batches added up, a step every second one": {
+        "gradients": {f"w{i}": [14, 0] for i in range(13)}
+    },
+    "one weight that is never cleared, but also never moves": {"gradients": {"w0": [0, 0]}},
+    "half of the losses made for a look at them, in eval mode": {"backward_in_eval_mode": 15},
+    "nothing seen of backward": {"backward": 0, "gradients": {}, "calls": 0},
+}
+
+
+@pytest.mark.parametrize("values", RIGHT.values(), ids=RIGHT)
+def test_a_right_trainer_of_another_style_loses_nothing(values):
+    assert failed(judged(batch=batch(**values))) == set()
+
+
+def test_a_trainer_of_whose_training_nothing_is_seen_loses_nothing():
+    nothing = {"backward": 0, "backward_in_eval_mode": 0, "calls": 0, "gradients": {}}
+    found = judged(
+        batch=batch(**nothing), epoch=epoch(**nothing), test=validated(UNIFORM, **nothing)
+    )
+    assert failed(found) == set()
 
 
 MISTAKES = {
@@ -78,7 +136,7 @@ MISTAKES = {
         {"loss": ("560 times as much, with 560 words", "a sum is returned")},
     ),
     "divided by the number of words twice": (
-        batch(FALLING / 56, first_nll=UNIFORM),
+        batch(FALLING / 56),
         {"loss": ("56 times less", "taken twice")},
     ),
     "in bits": (
@@ -105,8 +163,20 @@ MISTAKES = {
         {"updates": ("2 of 13 weight tensors never changed: embedding.weight, rnn.bias", "all of")},
     ),
     "training in eval mode": (
-        batch(trained_in_eval_mode=True),
-        {"mode": ("eval mode, so dropout is off", "model.train() before")},
+        batch(backward_in_eval_mode=30),
+        {"mode": ("train_batch made 30 of 30 losses", "model.train() before")},
+    ),
+    "the loss of the inputs, of a model that has learned them": (
+        batch(last_nll=of(12.0, UNIFORM - 2.1, 12.0)),
+        {"loss": ("NLL of the inputs is 6.02 and that of the targets 12.00", "hand the loss the")},
+    ),
+    "the loss of the inputs, of a model that knows of no order yet": (
+        batch(unread_loss=UNIFORM - 1.8),
+        {"loss": ("NLL of the inputs is 6.12 and that of the targets 11.12", "hand the loss the")},
+    ),
+    "the loss of the words after the targets": (
+        batch(last_nll=of(12.0, 12.0, UNIFORM - 2.1)),
+        {"loss": ("it is the loss of the words after the targets", "shift neither")},
     ),
 }
 
@@ -118,6 +188,56 @@ def test_a_mistake_in_a_step_fails_the_checks_that_name_it_and_no_others(seen, e
     for name, (message, hint) in expected.items():
         assert message in found[name][1]
         assert hint in found[name][2]
+
+
+EPOCHS = {
+    "gradients that are never cleared": (
+        {"gradients": {f"w{i}": [29, 29] for i in range(13)}},
+        {"gradients": {f"w{i}": [29, 29] for i in range(13)}},
+        ("updates", "at 29 of 29 steps 13 of 13 weight tensors still held", "zero_grad() once a"),
+    ),
+    "the same, where the epoch could not be seen": (
+        {"gradients": {"w0": [29, 29], "w1": [29, 0]}},
+        {"gradients": None, "backward": None, "calls": 30},
+        ("updates", "1 of 13 weight tensors still held the gradient", "sum of all batches"),
+    ),
+    "train() that switches to eval mode": (
+        {},
+        {"backward_in_eval_mode": 30},
+        ("mode", "train() made 30 of 30 losses with the model in eval mode", "start of train()"),
+    ),
+    "train() that leaves its loop": (
+        {},
+        {"backward": 1, "calls": 1},
+        ("epoch", "made 1 training step, where the loader gives 30 batches", "return or break"),
+    ),
+    "train() that never enters its loop": (
+        {},
+        {"backward": 0, "calls": 0},
+        ("epoch", "made no training step, where the loader gives 30", "for each batch"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("step", "whole", "expected"), EPOCHS.values(), ids=EPOCHS)
+def test_a_mistake_that_an_epoch_shows_fails_its_own_check_alone(step, whole, expected):
+    found = judged(batch=batch(**step), epoch=epoch(**whole))
+    name, message, hint = expected
+    assert failed(found) == {name}
+    assert message in found[name][1]
+    assert hint in found[name][2]
+
+
+def test_a_validation_that_leaves_the_model_in_eval_mode_is_named():
+    found = judged(test=validated(UNIFORM, backward_in_eval_mode=30))
+    assert failed(found) == {"mode"}
+    assert "train() after test() made 30 of 30 losses" in found["mode"][1]
+    assert "test() leaves it there" in found["mode"][2]
+
+
+@pytest.mark.parametrize("values", [{"backward": 4, "calls": 30}, {"batches": 3, "backward": 1}])
+def test_gradients_added_up_over_batches_and_short_corpora_are_no_early_end(values):
+    assert failed(judged(epoch=epoch(**values))) == set()
 
 
 TESTS = {
@@ -188,6 +308,12 @@ HOSTILE = [None, True, -1, 0, 0.0, math.nan, math.inf, 1e308, "x", [], [1, "a"],
 def test_no_reported_value_makes_a_check_raise(value):
     for name in (*TRAINED, "no_loss"):
         assert set(judged(batch=batch(**{name: value}))) == set(judged())
+    for inner in ("last_nll", "first_nll", "unread_nll", "gradients"):
+        deep = dict.fromkeys(("targets", "inputs", "after", "w0"), value)
+        assert set(judged(batch=batch(**{inner: deep}))) == set(judged())
+        assert set(judged(batch=batch(gradients={"w0": [value, value]}))) == set(judged())
+    for name in (*WATCHED, "batches"):
+        assert set(judged(epoch=epoch(**{name: value}))) == set(judged())
     judged(test=Observation("trainer.test", "ok", values={"nll": value, "skipped": False}))
     judged(save=save(value))
 

@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import WEIGHTS
 
-from autograder import cli
+from autograder import cli, fixtures
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CLASSES = ("data_loader", "language_model", "trainer", "inference")
@@ -217,7 +218,10 @@ def test_hidden_fixtures_are_drawn_and_graded_by_command(grade, base, tmp_path, 
     command = ("fixtures", "--corpus", "numbers", "--secret", "xyzzy", "--out", hidden)
     assert run(*command) == 0
     said = capsys.readouterr().out
-    result = grade(base, "--fixtures", hidden)
+    if os.name == "posix":
+        assert hidden.stat().st_mode & 0o777 == 0o700
+    result = grade(base, "--fixtures", hidden, "--practice")
+    assert result["official"] is (result["environment"]["tier"] in ("T1", "T2", "T3"))
     assert result["fixtures"] in said
     assert result["samples"] == []
     assert "xyzzy" not in said + json.dumps(result)
@@ -226,9 +230,24 @@ def test_hidden_fixtures_are_drawn_and_graded_by_command(grade, base, tmp_path, 
     path.write_bytes(path.read_bytes()[:-9])
     out = tmp_path / "none"
     arguments = ("grade", base, "--corpus", "numbers", "--fixtures", hidden, "--out", out)
-    assert run(*arguments) == 3
+    assert run(*arguments, "--practice") == 3
     assert "the grader's own fault" in capsys.readouterr().err
     assert not (out / "results.json").exists()
+
+
+def test_hidden_fixtures_are_for_a_sandbox_unless_it_is_for_practice(
+    grade, base, public, tmp_path, capsys
+):
+    hidden, out = tmp_path / "hidden", tmp_path / "none"
+    fixtures.save(replace(public, public=False), hidden)
+    command = ("grade", base, "--corpus", "numbers", "--fixtures", hidden, "--sandbox", "T5")
+    assert run(*command, "--out", out) == 3
+    told = capsys.readouterr().err
+    assert "no sandbox will do for official grading" in told
+    assert "--practice" in told
+    assert list(out.iterdir()) == []
+    result = grade(base, "--fixtures", hidden, "--sandbox", "T5", "--practice")
+    assert (result["official"], result["environment"]["tier"]) == (False, "T5")
 
 
 @pytest.mark.parametrize("arguments", [("--fixtures", "nowhere")])

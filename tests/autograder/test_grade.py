@@ -8,15 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import READY, WEIGHTS, Scripted
 
 from autograder import grade as grading
-from autograder import rubric, sandbox
+from autograder import rubric, sandbox, score
 from autograder.faults import Fault
 from autograder.grade import CHUNK, judge_generation, judge_prediction, judge_weights
 from autograder.run import Observation
 from autograder.submission import take
-
-WEIGHTS = "checkpoint.numbers.safetensors"
 
 
 @pytest.fixture
@@ -51,7 +50,7 @@ def test_points_of_a_prediction_are_those_of_its_nll(numbers, public, judge, rul
     verdict, earned, metrics = judge_prediction(seen, numbers, public, judge, rules)
     assert metrics["prediction_nll"] == pytest.approx(nll, abs=1e-9)
     assert metrics["prediction_nll_stderr"] == pytest.approx(0, abs=1e-9)
-    assert metrics["prediction_ppl"] == pytest.approx(math.exp(nll))
+    assert metrics["prediction_ppl"] == pytest.approx(math.exp(nll), abs=1e-4)
     assert earned == points
     assert verdict.passed is (points == 50)
     assert f"NLL {nll:.3f}" in verdict.message
@@ -66,10 +65,73 @@ def test_the_metrics_of_a_prediction_agree_with_a_loop(numbers, public, judge, r
         nll.append(math.log(math.fsum(map(math.exp, row))) - row[target])
     mean = math.fsum(nll) / len(nll)
     variance = math.fsum((x - mean) ** 2 for x in nll) / (len(nll) - 1)
-    assert metrics["prediction_nll"] == pytest.approx(mean, rel=1e-12)
-    assert metrics["prediction_nll_stderr"] == pytest.approx(
-        math.sqrt(variance / len(nll)), rel=1e-9
+    # Rounded to the 4 decimals that are shown.
+    assert metrics["prediction_nll_plain"] == round(mean, 4)
+    assert metrics["prediction_nll_plain_stderr"] == round(math.sqrt(variance / len(nll)), 4)
+
+
+def test_the_graded_prediction_is_the_one_less_the_luck_of_the_draw(numbers, public, judge, rules):
+    """A model as good as the referee on each word is as good as the referee on the split."""
+    hard = replace(public, control=public.control + np.linspace(0, 1, len(public.control)))
+    hard = replace(hard, control_mean=float(hard.control.mean()) - 0.02)
+    scores = np.full((len(hard.control), 30), -40.0)
+    p = np.exp(-hard.control)
+    scores[:] = np.log((1 - p) / 29)[:, None]
+    scores[np.arange(len(p)), hard.next_word] = -hard.control
+    _, _, metrics = judge_prediction(predicted(scores), numbers, hard, judge, rules)
+    assert metrics["prediction_nll_plain"] == round(hard.referee_nll, 4)
+    assert metrics["prediction_nll"] == pytest.approx(hard.control_mean, abs=1e-4)
+    assert metrics["prediction_nll_stderr"] == pytest.approx(0, abs=1e-4)
+    assert metrics["prediction_nll_plain_stderr"] > 0.005
+
+
+@pytest.mark.parametrize(("public_ones", "decimals"), [(True, 4), (False, 2)])
+def test_what_hidden_fixtures_show_is_rounded_and_what_is_shown_is_graded(
+    numbers, public, judge, rules, rng, public_ones, decimals
+):
+    fixtures = replace(public, public=public_ones)
+    scores = sure(public.next_word, 0.7, 30) + 0.3 * rng.normal(size=(len(public.next_word), 30))
+    words = public.human.copy()
+    words[:40] = rng.integers(0, 30, size=(40, 10))
+    for problem, judging, seen in (
+        ("prediction", judge_prediction, predicted(scores)),
+        ("generation", judge_generation, generated(words)),
+    ):
+        verdict, earned, metrics = judging(seen, numbers, fixtures, judge, rules)
+        assert all(round(value, decimals) == value for value in metrics.values())
+        assert any(round(value, decimals - 1) != value for value in metrics.values())
+        nll = metrics[f"{problem}_nll"]
+        assert f"NLL {nll:.{min(3, decimals)}f}, which" in verdict.message
+        assert earned == score.points(nll, getattr(rules, problem).steps)
+        if problem == "prediction":
+            assert metrics["prediction_ppl"] == round(math.exp(nll), decimals)
+
+
+@pytest.mark.parametrize(
+    ("nll", "noise", "told"),
+    [(0.59, 0.5, True), (0.62, 0.5, True), (0.55, 0.5, False), (0.7, 0.5, False)],
+)
+def test_a_mark_within_two_standard_errors_of_a_step_says_what_luck_could_do(
+    numbers, public, judge, rules, nll, noise, told
+):
+    """NLLs of `nll` plus or minus `noise`: their standard error is noise / sqrt(1408), 0.013."""
+    near = replace(public, control=np.zeros(len(public.control)), control_mean=0.0)
+    scores = np.concatenate(
+        [
+            sure(part[None], nll + sign * noise, 30)
+            for part, sign in zip(
+                public.next_word, np.resize([1, -1], len(public.next_word)), strict=True
+            )
+        ]
     )
+    verdict, earned, metrics = judge_prediction(predicted(scores), numbers, near, judge, rules)
+    assert metrics["prediction_nll_stderr"] == pytest.approx(0.0133, abs=1e-4)
+    assert ("within two standard errors (0.03)" in verdict.message) is told
+    if told:
+        low = 50 - 50 * (nll + 2 * 0.0133 - 0.6)  # 10 points over 0.2 of NLL
+        assert f"another draw of fixtures could give {low:.1f}" in verdict.message
+        assert verdict.message.endswith(" to 50")
+        assert low < earned <= 50
 
 
 @pytest.mark.parametrize(
@@ -78,6 +140,7 @@ def test_the_metrics_of_a_prediction_agree_with_a_loop(numbers, public, judge, r
         (lambda t: np.zeros((len(t), 30), dtype="<f4"), "hardly better than guessing (3.40)"),
         (lambda t: sure(t, 9.0, 30), "worse than guessing (3.40)"),
         (lambda t: sure(t, 1.5, 30), "train longer"),
+        (lambda t: sure(np.roll(t, 1), 0.1, 30), "worse than guessing"),
         (lambda t: sure(t, 0.1, 30)[::-1], "worse than guessing"),
     ],
 )
@@ -115,12 +178,10 @@ def test_the_texts_own_words_earn_full_points_for_generation(numbers, public, ju
     seen = generated(public.human)
     verdict, points, metrics = judge_generation(seen, numbers, public, judge, rules)
     assert (verdict.passed, points) == (True, 50)
-    assert metrics["generation_nll"] == pytest.approx(metrics["human_generation_nll"])
+    assert metrics["generation_nll"] == metrics["human_generation_nll"]
     rows = judge.word_nll(public.generation, public.human).mean(axis=1)
-    assert metrics["generation_nll"] == pytest.approx(rows.mean())
-    assert metrics["generation_nll_stderr"] == pytest.approx(
-        rows.std(ddof=1) / math.sqrt(len(rows))
-    )
+    assert metrics["generation_nll"] == round(rows.mean(), 4)
+    assert metrics["generation_nll_stderr"] == round(rows.std(ddof=1) / math.sqrt(len(rows)), 4)
     assert metrics["generation_degenerate"] == 0
 
 
@@ -135,14 +196,14 @@ def test_words_drawn_at_random_earn_none(numbers, public, judge, rules, rng):
 
 def test_loops_past_the_bound_earn_none_however_likely_they_are(numbers, public, judge, rules):
     words = public.human.copy()
-    words[:64] = words[:64, :1]  # half of the rows: the bound itself
+    words[:64] = np.resize(words[:64, :4].T, (10, 64)).T  # half of the rows: the bound itself
     easy = replace(rules, generation=replace(rules.generation, steps=((50.0, 50.0), (60.0, 0.0))))
     _, points, metrics = judge_generation(generated(words), numbers, public, judge, easy)
     assert (points, metrics["generation_degenerate"]) == (50, 0.5)
-    words[64] = words[64, 0]
+    words[64] = np.resize(words[64, :4], 10)
     verdict, points, _ = judge_generation(generated(words), numbers, public, judge, easy)
     assert (verdict.passed, points) == (False, 0)
-    assert "51% of the continuations are no text" in verdict.message
+    assert "51% of the continuations are no text (they go in a circle" in verdict.message
     assert "fed back together with the hidden state" in verdict.hint
 
 
@@ -180,29 +241,9 @@ def test_no_reported_shapes_make_the_judging_of_weights_raise(numbers, base, tmp
         assert verdict.passed is False
 
 
-class Silent:
-    """A worker that ends at once."""
-
-    def __init__(self, *_) -> None:
-        self.frames = open(__file__, "rb")  # noqa: SIM115 - the grader closes it
-        self.frames.seek(0, 2)
-
-    def stop(self) -> int:
-        return 0
-
-    def wait(self, seconds: float) -> int:
-        return 0
-
-
-@pytest.fixture
-def silent(monkeypatch) -> None:
-    monkeypatch.setattr(sandbox, "launch", Silent)
-
-
-def test_a_submission_that_does_nothing_gets_a_whole_result(
-    silent, base, numbers, public, judge, tmp_path
-):
-    result = grading.grade(base, numbers, public, judge, log=tmp_path / "log")
+def test_a_submission_that_does_nothing_gets_a_whole_result(base, numbers, public, judge, tmp_path):
+    box = Scripted(written=READY)
+    result = grading.grade(base, numbers, public, judge, log=tmp_path / "log", box=box)
     assert (result.score, result.max_score) == (0, 100)
     assert result.official is False
     assert result.samples == ()
@@ -210,9 +251,7 @@ def test_a_submission_that_does_nothing_gets_a_whole_result(
     assert json.loads(result.to_json())["fixtures"] == public.digest
 
 
-def test_a_hand_in_that_cannot_be_read_gets_a_result_that_says_so(
-    silent, numbers, public, judge, tmp_path
-):
+def test_a_hand_in_that_cannot_be_read_gets_a_result_that_says_so(numbers, public, judge, tmp_path):
     (tmp_path / "team.zip").write_bytes(b"PK\3\4 not a zip")
     result = grading.grade(tmp_path / "team.zip", numbers, public, judge, log=tmp_path / "log")
     assert (result.score, result.max_score) == (0, 100)
@@ -224,10 +263,11 @@ def test_a_hand_in_that_cannot_be_read_gets_a_result_that_says_so(
     assert "make handin" in result.checks[0].hint
 
 
-def test_points_for_checks_come_from_the_rubric(silent, base, numbers, public, judge, tmp_path):
+def test_points_for_checks_come_from_the_rubric(base, numbers, public, judge, tmp_path):
     path = tmp_path / "rubric.toml"
     path.write_text(rubric.DEFAULT.read_text() + '"data_loader.import" = 7\n')
-    result = grading.grade(base, numbers, public, judge, log=tmp_path / "log", rubric_path=path)
+    log, box = tmp_path / "log", Scripted(written=READY)
+    result = grading.grade(base, numbers, public, judge, log=log, rubric_path=path, box=box)
     (check,) = (c for c in result.checks if c.id == "data_loader.import")
     assert (check.passed, check.score, check.max_score) == (False, 0, 7)
     assert result.max_score == 107
@@ -263,5 +303,5 @@ def test_examples_are_shown_for_public_fixtures_only_and_for_words_that_can_be_g
 
 
 def test_the_digest_of_the_source_is_in_the_result_and_is_stable(judge):
-    assert grading.environment(judge)["grader"] == grading.source_digest()
+    assert grading.environment(judge, sandbox.practice())["grader"] == grading.source_digest()
     assert len(grading.source_digest()) == 64

@@ -50,7 +50,9 @@ FULL = Result(
     ),
     metrics={
         "prediction_nll": 5.1,
-        "prediction_nll_stderr": 0.081,
+        "prediction_nll_stderr": 0.021,
+        "prediction_nll_plain": 5.13,
+        "prediction_nll_plain_stderr": 0.081,
         "prediction_ppl": 164.02,
         "generation_nll": 2.25,
         "generation_nll_stderr": 0.055,
@@ -400,16 +402,32 @@ def test_the_score_stands_in_both():
 
 def test_problems_show_their_figures_and_the_goal():
     text = printed(FULL)
-    assert "✗ prediction: 47.5 of 50 points\n    NLL 5.10 ± 0.08 · perplexity 164 · full" in text
+    assert "✗ prediction: 47.5 of 50 points\n    NLL 5.10 ± 0.02 · perplexity 164 · full" in text
     assert "full points at 5.00 or below" in text
     assert "perplexity 9.49" in text  # exp(2.25) = 9.4877
     page = Page(html.render(FULL))
-    for words in ("NLL 5.10 ± 0.08, perplexity 164", "47.5 of 50 points", "45 at 5.20"):
+    for words in ("NLL 5.10 ± 0.02, perplexity 164", "47.5 of 50 points", "45 at 5.20"):
         assert squeezed(words) in squeezed(page.text("section"))
     drawn = page.text("svg.scale")
     assert {"referee 4.61", "guessing 10.41", "human text 4.40", "you: 5.10"} <= {
         words.strip() for words in drawn.split("\n")
     } | set(re.findall(r"[a-z: ]+ \d+\.\d\d", drawn))
+
+
+def test_full_points_that_luck_could_have_taken_are_told_on_a_terminal_too():
+    """Full points at 3.0: 2.95 ± 0.055 is near, 2.25 is not."""
+    near = "NLL 2.950, at most 3.0 as full points need. Another draw could give 48 to 50"
+    checks = (*FULL.checks[:-1], replace(FULL.checks[-1], message=near))
+    for nll, told in ((2.95, True), (2.25, False)):
+        result = replace(FULL, checks=checks, metrics={**FULL.metrics, "generation_nll": nll})
+        assert (squeezed(near) in squeezed(printed(result))) is told
+        assert near in Page(html.render(result)).text()
+
+
+def test_both_prediction_nlls_are_told_apart():
+    text = " ".join(Page(html.render(FULL)).text("table").split())
+    for words in ("less what the luck of the draw added", "Plain prediction NLL", "5.13", "± 0.08"):
+        assert words in text
 
 
 def test_the_rest_of_a_result_is_on_the_page():
@@ -488,7 +506,7 @@ def test_a_console_without_utf8_gets_characters_that_it_has(encoding, terminal_)
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     assert "x data_loader: 1 check failed, 1 passed" in text
     assert "-> slice words[:-1]" in text
-    assert "NLL 5.10 +/- 0.08 | perplexity 164" in text
+    assert "NLL 5.10 +/- 0.02 | perplexity 164" in text
     if encoding == "ascii":
         assert text.isascii()
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
+from autograder import checks
 from autograder.faults import Fault
+from autograder.grade import judge_weights
 from autograder.rubric import RubricError, load
+from autograder.run import Observation
+from autograder.submission import MODULES, Submission
 
 GOOD = """
 [numbers.prediction]
@@ -88,6 +95,12 @@ STEPS = "[[0.6, 50], [2.6, 0]]"
         ("= 5", "= -5", "data_loader.targets is not a number of points: -5"),
         ("= 5", '= "5"', "not a number of points"),
         ("[checks]", "[[checks]]", r"\[checks\] is not a table"),
+        ("[checks]", "[check]", "no table 'check'; the nearest name is 'checks'"),
+        ("data_loader.targets", "data_loader.target", "the nearest name is 'data_loader.targets'"),
+        ("data_loader.targets", "prediction", r"\[checks\] there is no check 'prediction'"),
+        ("= 5", f"= {10**400}", "not a number of points"),
+        (STEPS, f"[[0.6, {10**400}], [2.6, 0]]", "two or more"),
+        (STEPS, "[" * 5000, "cannot be read"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(write, old, new, says):
@@ -105,3 +118,18 @@ def test_bytes_that_are_no_text_are_named(write):
 def test_a_missing_file_is_the_graders_own_fault(tmp_path):
     with pytest.raises(Fault, match="cannot be read"):
         load("numbers", tmp_path / "none.toml")
+
+
+def test_every_check_that_is_judged_may_have_points_and_nothing_else(write):
+    """The ids are those that a grading gives: of a whole run, and of one that has no weights."""
+    steps = checks.steps(has_regularization=True)
+    seen = {step.id: Observation(step.id, "error") for step in steps}
+    judged = [verdict.id for verdict in checks.judge(seen, MODULES)]
+    submission = Submission("x", Path(), "", ())
+    corpus = SimpleNamespace(name="numbers")
+    weights = judge_weights(submission, corpus, Observation("weights", "crash")).id
+    assert tuple(judged) == checks.ids()
+    assert len(set(judged)) == len(judged) > 20
+    for id in (*judged, weights):
+        worth = load("numbers", write(GOOD.replace("data_loader.targets", id))).checks
+        assert worth == {id: 5.0}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Scripted, framed
 
 from autograder import grade as grading
 from autograder import run as running
@@ -27,11 +28,7 @@ STEP = "inference.prediction"
 
 
 def frame(header: dict, payload: bytes = b"", **more) -> bytes:
-    return (
-        json.dumps({"step": STEP, "nbytes": len(payload), **header, **more}).encode()
-        + b"\n"
-        + payload
-    )
+    return framed({"step": STEP, "nbytes": len(payload), **header, **more}, payload)
 
 
 def array(name: str, values: np.ndarray, **more) -> bytes:
@@ -165,35 +162,6 @@ def test_no_damage_to_the_frames_raises_anything_else():
 
 
 # What goes out: inputs, and nothing that helps to guess a target.
-
-
-READY = json.dumps({"step": "", "ready": True, "nbytes": 0}).encode() + b"\n"
-
-
-class Scripted:
-    """A sandbox whose worker says of each step that it is done, or what it is given."""
-
-    tier, official = "T0", False
-
-    def __init__(self, at_end=lambda job: None, written: bytes | None = None) -> None:
-        self.at_end, self.written = at_end, written
-
-    def facts(self) -> dict[str, str]:
-        return {}
-
-    def launch(self, job) -> Scripted:
-        steps = json.loads((job.inputs / "steps.json").read_text())
-        said = READY + b"".join(frame({"step": step[0], "done": 1}) for step in steps)
-        self.job = job
-        self.frames = io.BytesIO(said if self.written is None else self.written)
-        self.log = io.BufferedReader(io.BytesIO(b"a word"))
-        return self
-
-    def stop(self) -> None:
-        self.at_end(self.job)
-
-    def wait(self, seconds: float) -> int:
-        return 1
 
 
 def test_no_file_of_the_job_holds_targets(base, numbers, public, judge, tmp_path):

@@ -88,6 +88,16 @@ def test_a_score_that_is_not_finite_is_refused(bad):
         score.target_nll(scores, np.zeros(200, dtype=np.int64))
 
 
+def test_several_words_of_a_row_are_scored_at_once(rng):
+    scores = rng.normal(size=(130, 11))
+    targets = rng.integers(0, 11, size=(130, 3))
+    together = score.target_nll(scores, targets)
+    assert together.shape == (130, 3)
+    for column in range(3):
+        alone = score.target_nll(scores, targets[:, column])
+        assert (together[:, column] == alone).all()
+
+
 @pytest.mark.parametrize("shape", [(4,), (3, 4), (4, 3, 2)])
 def test_scores_that_do_not_match_their_targets_are_refused(shape):
     with pytest.raises(ValueError, match="do not match"):
@@ -102,6 +112,67 @@ def test_mean_and_standard_error_by_hand():
 def test_one_row_has_no_standard_error():
     with pytest.raises(ValueError, match="two rows"):
         score.mean(np.array([1.0]))
+
+
+def least_squares(rows: np.ndarray, control: np.ndarray, expected: float) -> tuple[float, float]:
+    """The value of a fitted line at `expected`, and that of its error there for a mean."""
+    design = np.column_stack([np.ones_like(control), control - expected])
+    solved, squares, *_ = np.linalg.lstsq(design, rows, rcond=None)
+    return solved[0], math.sqrt(squares[0] / (len(rows) - 2) / len(rows))
+
+
+def test_a_controlled_mean_is_the_regressions_value_where_the_control_is_expected(rng):
+    control = rng.normal(5, 3, size=400)
+    rows = 0.9 * control + rng.normal(0, 1, size=400)
+    found = score.controlled(rows, control, 4.9)
+    assert (found.value, found.stderr) == pytest.approx(least_squares(rows, control, 4.9))
+
+
+def test_a_control_takes_the_luck_of_the_draw_away_and_tells_its_error_rightly():
+    """2,000 draws of 200 rows, of something whose mean is 3 + 0.8 * 5 = 7.
+
+    The control explains all but 1 of 1 + 0.64 * 9 of its variance. A standard deviation from
+    2,000 draws is known to 1/sqrt(4000), 1.6 %; five of these, and 1 % for 200 rows.
+    """
+    rng = np.random.default_rng(0)
+    control = rng.normal(5, 3, size=(2000, 200))
+    rows = 3 + 0.8 * control + rng.normal(0, 1, size=control.shape)
+    found = [score.controlled(r, c, 5) for r, c in zip(rows, control, strict=True)]
+    values = np.array([mean.value for mean in found])
+    stderr = np.mean([mean.stderr for mean in found])
+    assert values.std() == pytest.approx(1 / math.sqrt(200), rel=0.09)
+    assert stderr == pytest.approx(values.std(), rel=0.09)
+    assert rows.mean(axis=1).std() > 2.4 * values.std()
+    assert values.mean() == pytest.approx(7, abs=5 * values.std() / math.sqrt(2000))
+
+
+def test_a_control_that_says_nothing_changes_nothing(rng):
+    rows = rng.normal(5, 3, size=50)
+    found = score.controlled(rows, np.full(50, 2.0), 3.0)
+    assert found.value == pytest.approx(rows.mean())
+    assert found.stderr == pytest.approx(score.mean(rows).stderr * math.sqrt(49 / 48))
+
+
+def test_two_rows_have_no_regression():
+    with pytest.raises(ValueError, match="three rows"):
+        score.controlled(np.array([1.0, 2.0]), np.array([1.0, 2.0]), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("nll", "stderr", "reach"),
+    [
+        (2.95, 0.05, (49.0, 50.0)),  # 3.05 would earn 49
+        (2.95, 0.02, None),  # no step is near
+        (3.04, 0.03, (48.0, 50.0)),  # full points are within reach
+        (3.25, 0.05, None),  # on the slope between two steps
+        (3.48, 0.02, (39.6, 41.2)),
+        (9.0, 0.5, None),  # nothing to win
+        (3.0, 0.0, None),
+    ],
+)
+def test_luck_is_named_where_a_step_is_within_two_standard_errors(nll, stderr, reach):
+    found = score.luck(score.Mean(nll, stderr), STEPS)
+    assert found == (None if reach is None else pytest.approx(reach))
 
 
 STEPS = [[3.0, 50], [3.5, 40], [4.5, 20], [6.0, 0]]
@@ -157,18 +228,22 @@ def test_bigrams_do_not_reach_from_row_to_row():
 def test_degenerate_rows_by_hand():
     words = np.array(
         [
-            [5, 5, 5, 5, 5],  # one word
-            [5, 6, 5, 6, 5],  # two
-            [5, 6, 7, 5, 6],  # three: text
-            [0, 0, 0, 0, 7],  # 4 of 5 unknown, and two words
-            [0, 0, 0, 6, 7],  # 3 of 5 unknown
+            [5, 5, 5, 5, 5],  # one word: one pair of four
+            [5, 6, 5, 6, 5],  # two words: two of four
+            [5, 6, 7, 5, 6],  # three of four: text
+            [0, 0, 0, 0, 7],  # 4 of 5 unknown
+            [0, 0, 5, 6, 7],  # 2 of 5 unknown
         ]
     )
     assert score.degenerate(words, 0).tolist() == [True, True, False, True, False]
-    assert score.degenerate(words, None).tolist() == [True, True, False, True, False]
 
 
-def test_eight_of_ten_unknown_words_are_degenerate_even_beside_two_others():
-    words = np.array([[0] * 8 + [1, 2], [0] * 7 + [1, 2, 3]])
+def test_a_circle_of_four_words_is_degenerate_in_ten_and_one_of_five_is_not():
+    words = np.array([[1, 2, 3, 4] * 2 + [1, 2], [1, 2, 3, 4, 5] * 2])
+    assert score.degenerate(words, None).tolist() == [True, False]
+
+
+def test_eight_of_ten_unknown_words_are_degenerate_even_where_pairs_differ():
+    words = np.array([[0, 0, 1, 0, 0, 0, 2, 0, 0, 0], [0, 0, 1, 0, 0, 2, 0, 0, 3, 0]])
     assert score.degenerate(words, 0).tolist() == [True, False]
     assert score.degenerate(words, None).tolist() == [False, False]
