@@ -10,7 +10,7 @@ KIT = "$(PYTHON)" -m autograder
 .DEFAULT_GOAL := help
 ROOMS = evaluate ladder transfer study attention find-lr schedules
 .PHONY: help grade check train handin data fixtures calibrate reference referee $(ROOMS) test test-all lint \
-        fuzz bench bench-training clean
+        mutants fuzz bench bench-training clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ test: ## run the tests, the slow ones apart
 
 test-all: ## run every test
 	@$(KIT) test --all $(ARGS)
+
+mutants: ## try the checks on seeded bugs: mutant by check, and the share named right
+	@$(KIT) mutants
 
 fuzz: ## try made-up inputs on what reads strangers' files; ARGS="--seconds 600 --target frames"
 	@$(KIT) fuzz $(ARGS)

@@ -140,6 +140,7 @@ def parser() -> argparse.ArgumentParser:
     command = add("test", run_test, "run the tests")
     command.add_argument("--all", action="store_true", help="the slow ones too")
     command.add_argument("arguments", nargs="*", help="for pytest")
+    add("mutants", run_mutants, "try the checks on seeded bugs, and print which name them right")
     command = add("fuzz", run_fuzz, "try made-up inputs on what reads strangers' files")
     command.add_argument("--seconds", type=float, default=60.0, help="for all targets together")
     command.add_argument("--target", help="this one only")
@@ -369,6 +370,11 @@ def run_test(options: argparse.Namespace, _: list[str]) -> int:
     every = ["-m", ""] if options.all else []
     command = [sys.executable, "-m", "pytest", *every, *options.arguments]
     return subprocess.run(command, cwd=ROOT).returncode
+
+
+def run_mutants(_: argparse.Namespace, __: list[str]) -> int:
+    """Run the seeded bugs."""
+    return subprocess.run([sys.executable, "-m", "tests.mutants"], cwd=ROOT).returncode
 
 
 def run_fuzz(options: argparse.Namespace, _: list[str]) -> int:

@@ -22,6 +22,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -269,59 +270,178 @@ def forward(worker: Worker, model: nn.Module) -> Any:
     return out[0] if isinstance(out, tuple | list) else out
 
 
+class Watch:
+    """Sees how a model is trained within a `with` block, and changes nothing of it.
+
+    Seen are calls of the model's parts where gradients are kept, and gradients as they come to the
+    weights. No hook stands on a module, for one that has hooks cannot be pickled, and a trainer may
+    save its model so; nor do copies of the weights take the hooks with them.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.losses = self.in_eval = 0  # how many went backward; those made in eval mode
+        self.calls: dict[nn.Module, int] = {}
+        # By weight: gradients that came after a step, and those of them that were added to its own.
+        self.gradients: dict[str, list[int]] = {}
+        self._modes: list[bool] = []  # of the calls since the last loss
+        self._arrived: set[Tensor] = set()  # weights that this loss has given a gradient
+        self._held: dict[Tensor, bool] = {}
+        self._sums: dict[Tensor, Tensor] = {}
+
+    def __enter__(self) -> "Watch":
+        self._modules = set(self.model.modules())
+        self._hooks = [nn.modules.module.register_module_forward_pre_hook(self._called)]
+        for name, p in self.model.named_parameters():
+            if p.requires_grad and p.is_leaf:
+                came = partial(self._came, name)
+                self._hooks.append(p.register_hook(partial(self._coming, p)))
+                self._hooks.append(p.register_post_accumulate_grad_hook(came))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def report(self, worker: Worker) -> None:
+        """Report what was seen."""
+        worker.value("backward", self.losses)
+        worker.value("backward_in_eval_mode", self.in_eval)
+        worker.value("calls", max(self.calls.values(), default=0))
+        worker.value("gradients", self.gradients)
+
+    def _called(self, module: nn.Module, _: Any) -> None:
+        if module in self._modules and torch.is_grad_enabled():
+            self.calls[module] = self.calls.get(module, 0) + 1
+            # Parts of a model in train mode may well be frozen.
+            self._modes.append(module.training or self.model.training)
+
+    def _coming(self, p: Tensor, _: Tensor) -> None:
+        """Before a gradient is added to what a weight holds: is there anything?"""
+        if self._modes or p in self._arrived or not self.losses:
+            # A trainer may call no module, but functions on the weights: then the model's mode.
+            modes = self._modes or [module.training for module in self._modules]
+            self.losses += 1
+            self.in_eval += not any(modes)
+            self._modes, self._arrived = [], set()
+        self._arrived.add(p)
+        self._held[p] = p.grad is not None and bool(numbers(p.grad).any())
+
+    def _came(self, name: str, p: Tensor) -> None:
+        """After it, so that it was no other use of gradients: was there a step since the last?"""
+        total = p.detach().sum(dtype=torch.float64)
+        if p in self._sums and not torch.equal(total, self._sums[p]):
+            came, added = self.gradients.get(name, (0, 0))
+            self.gradients[name] = [came + 1, added + self._held[p]]
+        self._sums[p] = total
+
+
+def numbers(gradient: Tensor) -> Tensor:
+    """The numbers of a gradient; those that a sparse one holds."""
+    gradient = gradient.detach()
+    return gradient.coalesce().values() if gradient.is_sparse else gradient
+
+
+def held_model(trainer: Any) -> nn.Module:
+    """The model that a trainer trains: `trainer.model`, or the largest module that it holds."""
+    model = getattr(trainer, "model", None)
+    if isinstance(model, nn.Module):
+        return model
+    held = [value for value in vars(trainer).values() if isinstance(value, nn.Module)]
+    return max(held, key=lambda m: sum(p.numel() for p in m.parameters()), default=nn.Module())
+
+
+def new_loader(worker: Worker) -> Any:
+    """A loader as a trainer is handed it."""
+    make = worker.get("data_loader")
+    return make(worker.articles(), worker.spec["batch_size"], shuffle=True)
+
+
+def first_batch(worker: Worker, trainer: Any) -> Any:
+    """A batch as the trainer's loader gives it; as a new one does where it has none."""
+    for loader in (getattr(trainer, "loader", ()), new_loader(worker)):
+        for batch in loader:
+            return batch
+    raise Unusable("a loader without batches")
+
+
 def step_train(worker: Worker) -> None:
-    """Train on one batch again and again; report losses, weights that moved, and the mode."""
+    """Train on one batch again and again; report losses, weights that moved, and what was seen."""
     # A schedule that counts steps has to have room for all that follow.
     trainer = worker.trainer(max_epochs=worker.spec["train_steps"])
-    model = trainer.model
-    inputs, targets = next(iter(trainer.loader))
+    model = held_model(trainer)
+    inputs, targets = first_batch(worker, trainer)
     worker.value("tokens", int(inputs.numel()))
-    report_first_nll(worker, model, inputs, targets)
+    report_nll(worker, "first_nll", model, inputs, targets)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     model.train()
-    modes: list[bool] = []
-    hook = model.register_forward_pre_hook(lambda m, _: modes.append(m.training))
     # Large models get fewer steps. Counted, not timed: what is reported must not depend on how
     # busy the machine is.
     work = 6 * inputs.numel() * sum(p.numel() for p in model.parameters())
     steps = max(5, min(worker.spec["train_steps"], worker.spec["train_flops"] // max(work, 1)))
     losses = []
-    while len(losses) < steps:
-        loss = trainer.train_batch(inputs, targets)
-        if loss is None:
-            worker.value("no_loss", True)
-            return
-        losses.append(float(loss))
-    hook.remove()
+    with Watch(model) as watch:
+        while len(losses) < steps:
+            if len(losses) == steps - 1:
+                report_nll(worker, "last_nll", model, inputs, targets)
+            loss = trainer.train_batch(inputs, targets)
+            if loss is None:
+                worker.value("no_loss", True)
+                return
+            losses.append(float(loss))
+    watch.report(worker)
     worker.array("losses", losses)
-    worker.value("trained_in_eval_mode", bool(modes) and not any(modes))
     frozen = [
         name
         for name, p in model.named_parameters()
-        if p.requires_grad and torch.equal(p.detach(), before[name])
+        if p.requires_grad and name in before and torch.equal(p.detach(), before[name])
     ]
     worker.value("unmoved", frozen)
     worker.value("parameter_count", len(before))
-
-
-def report_first_nll(worker: Worker, model: nn.Module, inputs: Tensor, targets: Tensor) -> None:
-    """Report the NLL of the untrained model on the batch, from its own scores, if they can be read.
-
-    It is what the first loss is compared with, because an untrained model's loss depends on how its
-    weights were drawn.
-    """
-    probe = copy.deepcopy(model).eval()
     try:
+        unread = unread_words(worker, inputs, targets)
+        report_nll(worker, "unread_nll", model, inputs, unread)
+        worker.value("unread_loss", float(trainer.train_batch(inputs, unread)))
+    except Exception:  # noqa: BLE001 - only a comparison is lost
+        pass
+
+
+def unread_words(worker: Worker, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Targets that are in no place of a batch, so that their loss cannot be taken for another."""
+    words = torch.arange(worker.spec["small_vocab"])
+    batch = torch.cat([inputs.reshape(-1), targets.reshape(-1)])
+    unread = words[~torch.isin(words, batch)]
+    return unread[torch.arange(targets.numel()) % len(unread)].view(targets.shape).to(targets)
+
+
+def report_nll(
+    worker: Worker, name: str, model: nn.Module, inputs: Tensor, targets: Tensor
+) -> None:
+    """Report a model's NLL on a batch from its own scores, where those can be read.
+
+    It is that of the targets, of the inputs in their place, and of the words after the targets. A
+    trainer's loss is compared with them, because an untrained model's loss depends on how its
+    weights were drawn, and the loss on wrong words falls just so.
+    """
+    try:
+        probe, size = copy.deepcopy(model).eval(), worker.spec["small_vocab"]
         with torch.no_grad():
             out = probe(inputs)
         scores = out[0] if isinstance(out, tuple | list) else out
-        flat = targets.reshape(-1)
-        size = worker.spec["small_vocab"]
         if scores.dim() == 3 and scores.size(1) == size and scores.size(2) != size:
             scores = scores.transpose(1, 2)
-        scores = scores.reshape(-1, size)
-        if len(scores) == len(flat):
-            worker.value("first_nll", nn.functional.cross_entropy(scores, flat).item())
+        scores, words = scores.reshape(-1, size), targets.reshape(inputs.shape)
+        axis = 0 if torch.equal(inputs[1:], words[:-1]) else 1  # along which time runs
+        steps = torch.arange(words.size(axis) - 1)
+        places = torch.arange(words.numel()).view(words.shape).index_select(axis, steps)
+        later = words.index_select(axis, steps + 1)
+        nll = nn.functional.cross_entropy
+        found = {
+            "targets": nll(scores, words.reshape(-1)),
+            "inputs": nll(scores, inputs.reshape(-1)),
+            "after": nll(scores[places.reshape(-1)], later.reshape(-1)),
+        }
+        worker.value(name, {of: value.item() for of, value in found.items()})
     except Exception:  # noqa: BLE001 - only a comparison is lost
         pass
 
@@ -329,23 +449,33 @@ def report_first_nll(worker: Worker, model: nn.Module, inputs: Tensor, targets: 
 def step_epoch(worker: Worker) -> None:
     """Train for one epoch over the loader."""
     trainer = worker.trainer()
-    trainer.train()
+    report_training(worker, trainer)
+    most = range(worker.spec["max_batches"])
+    worker.value("batches", sum(1 for _ in zip(most, new_loader(worker), strict=False)))
+
+
+def report_training(worker: Worker, trainer: Any) -> None:
+    """Report what is seen of an epoch's training."""
+    with Watch(held_model(trainer)) as watch:
+        trainer.train()
+    watch.report(worker)
 
 
 def step_test(worker: Worker) -> None:
-    """Validate."""
+    """Validate; then train on, as a run does after each epoch."""
     trainer = worker.trainer()
     if "valid_loader" not in inspect.signature(type(trainer)).parameters:
         worker.value("skipped", True)
         return
     nll = trainer.test()
     worker.value("nll", None if nll is None else float(nll))
+    report_training(worker, trainer)
 
 
 def step_save(worker: Worker) -> None:
     """Save a model and load it into a new one."""
     trainer = worker.trainer()
-    trainer.train_batch(*next(iter(trainer.loader)))
+    trainer.train_batch(*first_batch(worker, trainer))
     started = time.time() - 2
     trainer.save()
     suffixes = (".safetensors", ".pt", ".pth", ".pkl")  # the course's own save() writes a .pkl
@@ -364,7 +494,7 @@ def step_save(worker: Worker) -> None:
         if files[0].suffix == ".safetensors":
             raise
         return  # torch.save can write anything: only weights are read back
-    worker.array("saved", forward(worker, trainer.model))
+    worker.array("saved", forward(worker, held_model(trainer)))
     worker.array("loaded", forward(worker, fresh))
 
 

@@ -11,7 +11,7 @@ from .verdict import Verdict
 
 ROOMS = (data_loader, language_model, trainer, inference)
 
-__all__ = ["arrays", "judge", "settings", "steps"]
+__all__ = ["arrays", "ids", "judge", "settings", "steps"]
 
 
 def steps(has_regularization: bool) -> list[Step]:
@@ -28,3 +28,9 @@ def judge(seen: dict[str, Observation], missing: tuple[str, ...]) -> list[Verdic
     if regularization.STEPS[0].id in seen:
         verdicts += regularization.judge(seen)
     return verdicts
+
+
+def ids() -> tuple[str, ...]:
+    """Return the ids of all checks, in a report's order: those of a run in which nothing ran."""
+    nothing = {step.id: Observation(step.id) for step in steps(has_regularization=True)}
+    return tuple(verdict.id for verdict in judge(nothing, ()))

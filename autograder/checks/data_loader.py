@@ -7,7 +7,7 @@ import numpy as np
 
 from ..run import Observation, Step
 from . import made_up
-from .verdict import Problem, Verdict, examine, group
+from .verdict import Problem, Verdict, examine, group, told
 
 STEPS = [
     Step("data_loader.import", "import", ("data_loader",)),
@@ -162,8 +162,8 @@ def iterates(seen: Observation) -> str:
     """Batches are pairs of whole numbers, epochs end, and shuffle=False works too."""
     text = Text.made_up()
     epochs = [read_epoch(seen, name, text) for name in (*EPOCHS, "ordered")]
-    kinds = {seen.values.get(f"{EPOCHS[0]}.{side}.type") for side in ("inputs", "targets")}
-    return f"{len(epochs[0].inputs)} batches an epoch, of {' and '.join(sorted(map(str, kinds)))}"
+    kinds = {told(seen.values.get(f"{EPOCHS[0]}.{side}.type")) for side in ("inputs", "targets")}
+    return f"{len(epochs[0].inputs)} batches an epoch, of {' and '.join(sorted(kinds))}"
 
 
 def targets(seen: Observation) -> str:

@@ -13,7 +13,7 @@ STEPS = [
     Step("language_model.forward", "forward", seconds=30, needs=("language_model.build",)),
 ]
 
-# Some round the tables up to 64 or 128 words for speed on GPUs; prediction cuts what is no word off.
+# Some round tables up to 64 or 128 words, for speed on GPUs; prediction cuts off what is no word.
 ROUNDED = 128
 
 

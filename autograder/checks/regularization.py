@@ -4,6 +4,7 @@ import numpy as np
 
 from ..run import Observation, Step
 from . import made_up
+from .data_loader import whole
 from .verdict import Problem, Verdict, examine
 
 NAMES = (
@@ -99,7 +100,7 @@ def temporal_activation_regularization(seen: Observation) -> str:
 
 def window_length(seen: Observation) -> str:
     """Lengths vary about bptt, now and then about its half, and are never zero."""
-    lengths, short = _array(seen, "lengths", (2000,)), _array(seen, "short", (200,))
+    lengths, short = _whole(seen, "lengths", (2000,)), _whole(seen, "short", (200,))
     least = int(min(lengths.min(), short.min()))
     if least < 1:
         raise Problem(
@@ -132,6 +133,13 @@ def _array(seen: Observation, name: str, shape: tuple[int, ...]) -> np.ndarray:
         got = "nothing" if array is None else f"shape {array.shape}"
         raise Problem(f"it returned {got}, where {shape} is expected", "return x times the mask")
     return array
+
+
+def _whole(seen: Observation, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    numbers = whole(_array(seen, name, shape))
+    if numbers is None:
+        raise Problem("a length is no whole number", "return an int")
+    return numbers
 
 
 def _unchanged(seen: Observation, x: np.ndarray) -> None:

@@ -1,13 +1,16 @@
 """Checks of `LanguageModelTrainer`: a few steps on one batch, an epoch, validation, saving."""
 
 import math
+from dataclasses import replace
+from textwrap import shorten
+from typing import Any
 
 import numpy as np
 
 from ..run import Observation, Step
 from . import made_up
 from .data_loader import importable
-from .verdict import NotRun, Problem, Verdict, examine, group
+from .verdict import NotRun, Problem, Verdict, examine, group, told
 
 BUILD = "language_model.build"
 STEPS = [
@@ -17,16 +20,35 @@ STEPS = [
     Step("trainer.test", "test", needs=("trainer.batch",)),
     Step("trainer.save", "save", needs=("trainer.batch",)),
 ]
+STEP = (
+    "each step needs optimizer.zero_grad(), loss.backward(), optimizer.step(), in this order, and "
+    "an optimizer made with model.parameters(); what clip_grad_norm_ takes is the largest norm to "
+    "leave, not 0"
+)
+# Words that a loss may be of in place of the targets, and what to do about it.
+OTHER_WORDS = {
+    "inputs": (
+        "the inputs",
+        "hand the loss the targets that train_batch is given: a model that scores each word after "
+        "it has read it learns nothing",
+    ),
+    "after": (
+        "the words after the targets",
+        "the loader has shifted the targets by one word already: compare the scores of each place "
+        "with the target of that place, and shift neither",
+    ),
+}
 
 
 def loss(seen: Observation) -> str:
-    """train_batch returns the mean NLL a word."""
+    """train_batch returns the mean NLL a word, of the targets."""
     losses = _losses(seen)
-    first, uniform = float(losses[0]), math.log(made_up.vocabulary())
-    wanted = seen.values.get("first_nll")
-    if not isinstance(wanted, float) or not 0 < wanted < math.inf:
-        wanted = uniform
+    first, wanted = float(losses[0]), _nll(seen, "first_nll").get("targets", 0.0)
+    if wanted <= 0:
+        wanted = math.log(made_up.vocabulary())
     if 0.6 * wanted <= first <= 1.4 * wanted + 2:
+        _of_the_targets(seen, "last_nll", float(losses[-1]))
+        _of_the_targets(seen, "unread_nll", seen.values.get("unread_loss"))
         return f"{first:.2f} nats a word at first, {losses[-1]:.2f} after {len(losses)} steps"
     seen_and_wanted = (
         f"the first loss is {first:.4g}, where the untrained model's mean NLL on that batch is "
@@ -48,6 +70,31 @@ def loss(seen: Observation) -> str:
     raise Problem(seen_and_wanted, "return the mean of -log p(target) over all words of the batch")
 
 
+def _of_the_targets(seen: Observation, name: str, loss: Any) -> None:
+    """Compare a loss with the model's own NLL of the targets and of other words."""
+    nll = _nll(seen, name)
+    if not isinstance(loss, float):
+        return
+    for other, (words, hint) in OTHER_WORDS.items():
+        # Dropout moves a loss by a fraction of a nat: only a clear gap is judged.
+        gap = nll.get("targets", math.nan) - nll.get(other, math.nan)
+        if gap > 1 and abs(loss - nll[other]) < 0.15 * gap:
+            raise Problem(
+                f"train_batch returned {loss:.2f}, where the model's NLL of {words} is "
+                f"{nll[other]:.2f} and that of the targets {nll['targets']:.2f} nats a word: it is "
+                f"the loss of {words}",
+                hint,
+            )
+
+
+def _nll(seen: Observation, name: str) -> dict[str, float]:
+    """The NLLs of a batch that were reported, by the words that they are of."""
+    nll = seen.values.get(name)
+    if not isinstance(nll, dict):
+        return {}
+    return {k: v for k, v in nll.items() if isinstance(v, float) and math.isfinite(v)}
+
+
 def learns(seen: Observation) -> str:
     """The loss on one batch falls when it is trained on again and again."""
     losses = _losses(seen)
@@ -57,55 +104,96 @@ def learns(seen: Observation) -> str:
     message = f"after {len(losses)} steps on one batch the loss went from {first:.4f} to {last:.4f}"
     unmoved, count = seen.values.get("unmoved"), seen.values.get("parameter_count")
     if isinstance(unmoved, list) and len(unmoved) == count:
-        raise Problem(
-            f"{message}, and no weight has changed",
-            "each step needs optimizer.zero_grad(), loss.backward(), optimizer.step(), in this "
-            "order, and an optimizer made with model.parameters()",
-        )
+        raise Problem(f"{message}, and no weight has changed{_backward(seen)}", STEP)
     uniform = math.log(made_up.vocabulary())
     if uniform - 1 <= last <= uniform + 0.05:
         raise Problem(
-            f"{message}; uniform guessing gives {uniform:.2f}",
+            f"{message}, where it has to fall; uniform guessing gives {uniform:.2f}, and of "
+            f"probabilities in place of scores the loss is between {uniform - 1:.2f} and that",
             "CrossEntropyLoss takes raw scores: a softmax before it keeps the loss within 1 of "
             "uniform guessing. If there is none, raise the learning rate",
         )
     raise Problem(
-        message,
-        "lower the learning rate if it grows, raise it if it stays; zero the gradients each step",
+        f"{message}, where it has to fall",
+        "lower the learning rate" if last > first else "raise the learning rate",
     )
 
 
-def updates(seen: Observation) -> str:
-    """Every weight is trained."""
+def _backward(seen: Observation) -> str:
+    """Say whether gradients came to the weights."""
+    losses = _count(seen, "backward")
+    if losses:
+        return f", though gradients came to the weights {losses} times"
+    return ", nor did any weight get a gradient"
+
+
+def updates(seen: Observation, epoch: Observation) -> str:
+    """Every weight is trained, by the gradient of each batch alone."""
     _losses(seen)
     unmoved, count = seen.values.get("unmoved"), seen.values.get("parameter_count")
-    if not isinstance(unmoved, list) or not isinstance(count, int):
+    if not isinstance(unmoved, list) or not isinstance(count, int) or not count:
         raise NotRun("the weights could not be followed")
     if len(unmoved) == count:
-        raise Problem(
-            f"none of the {count} weight tensors has changed",
-            "is optimizer.step() called, after loss.backward(), and was the optimizer made with "
-            "model.parameters()?",
-        )
+        raise Problem(f"none of the {count} weight tensors has changed{_backward(seen)}", STEP)
     if unmoved:
-        names = ", ".join(str(name) for name in unmoved[:4])
+        names = ", ".join(map(told, unmoved[:4]))
         raise Problem(
             f"{len(unmoved)} of {count} weight tensors never changed: {names}",
             "hand all of model.parameters() to the optimizer; a tensor that forward never uses, or "
             "that is detached on the way, gets no gradient",
         )
+    kept, came = _kept_gradients(seen)
+    # A trainer may clear them in train(), around train_batch: then nothing is wrong.
+    if kept and (_kept_gradients(epoch)[0] or not _count(epoch, "backward")):
+        names = ", ".join(map(told, kept[:4]))
+        raise Problem(
+            f"at {came} of {came} steps {len(kept)} of {count} weight tensors still held the "
+            f"gradient of the step before, and the new one was added to it: {names}",
+            "call optimizer.zero_grad() once a step, before loss.backward(): without it each step "
+            "follows the sum of all batches so far",
+        )
     return f"all {count} weight tensors change"
 
 
-def mode(seen: Observation) -> str:
+def _kept_gradients(seen: Observation) -> tuple[list[str], int]:
+    """The weights whose gradients were never cleared between steps, and how many steps that is."""
+    gradients, kept, most = seen.values.get("gradients"), [], 0
+    for name, counts in gradients.items() if isinstance(gradients, dict) else ():
+        if not isinstance(counts, list) or [type(n) for n in counts] != [int, int]:
+            continue
+        came, added = counts
+        if came == added > 1:
+            kept.append(name)
+            most = max(most, came)
+    return kept, most
+
+
+def mode(batch: Observation, epoch: Observation, test: Observation) -> str:
     """Training runs with dropout on."""
-    _losses(seen)
-    if seen.values.get("trained_in_eval_mode") is True:
-        raise Problem(
-            "train_batch switches the model to eval mode, so dropout is off",
-            "call model.train() before a training step, model.eval() before validation only",
-        )
+    _losses(batch)
+    places = (
+        (batch, "train_batch", "call model.train() before a training step"),
+        (epoch, "train()", "call model.train() at the start of train()"),
+        (
+            test,
+            "train() after test()",
+            "test() leaves it there: call model.train() at its end, or at the start of train()",
+        ),
+    )
+    for seen, where, hint in places:
+        losses, in_eval = _count(seen, "backward"), _count(seen, "backward_in_eval_mode")
+        if losses < 2 * in_eval:
+            raise Problem(
+                f"{where} made {in_eval} of {losses} losses with the model in eval mode, so that "
+                "dropout is off",
+                f"{hint}; model.eval() is for validation and prediction only",
+            )
     return "the model is in train mode"
+
+
+def _count(seen: Observation, name: str) -> int:
+    value = seen.values.get(name)
+    return value if type(value) is int else 0
 
 
 def _losses(seen: Observation) -> np.ndarray:
@@ -114,6 +202,7 @@ def _losses(seen: Observation) -> np.ndarray:
     losses = seen.arrays.get("losses")
     if losses is None or losses.size == 0:
         raise NotRun("no losses came back")
+    losses = losses.ravel()
     bad = np.flatnonzero(~np.isfinite(losses))
     if len(bad):
         raise Problem(
@@ -121,12 +210,25 @@ def _losses(seen: Observation) -> np.ndarray:
             "lower the learning rate, clip the gradients "
             "(torch.nn.utils.clip_grad_norm_), and look for a log of zero",
         )
-    return losses.ravel()
+    return losses
 
 
-def runs(seen: Observation) -> str:
+def runs(epoch: Observation, batch: Observation) -> str:
     """train() goes through an epoch."""
-    return "an epoch over the made-up corpus"
+    batches, losses = _count(epoch, "batches"), _count(epoch, "backward")
+    calls = _count(epoch, "calls")
+    if not losses and not calls and batches and _count(batch, "backward"):
+        raise Problem(
+            f"train() made no training step, where the loader gives {batches} batches",
+            "call train_batch for each batch: `for inputs, targets in self.loader`; an iterator or "
+            "a generator gives its batches once only",
+        )
+    if losses == calls == 1 and batches > 3:
+        raise Problem(
+            f"train() made 1 training step, where the loader gives {batches} batches",
+            "the loop over the loader ends after its first batch: is a return or break inside it?",
+        )
+    return f"an epoch over the made-up corpus, {losses or batches} steps"
 
 
 def validates(seen: Observation) -> str:
@@ -138,11 +240,12 @@ def validates(seen: Observation) -> str:
     if nll is None:
         raise Problem("test() returned None", "return the mean NLL a word as a number")
     if not isinstance(nll, float) or not math.isfinite(nll):
-        raise Problem(f"test() returned {nll}", "return the mean NLL a word, a finite number")
+        raise Problem(f"test() returned {told(nll)}", "return the mean NLL a word, a finite number")
     if not 0.5 * uniform <= nll <= 40 * uniform:
+        what = "a sum over words" if nll > uniform else "a mean that is divided again"
         raise Problem(
-            f"test() returned {nll:.4g} for an untrained model; uniform guessing gives "
-            f"{uniform:.2f}",
+            f"test() returned {nll:.4g} for an untrained model, where uniform guessing gives "
+            f"{uniform:.2f}: that looks like {what}",
             "return the mean of -log p(target) over all words: neither a sum nor a mean of means",
         )
     return f"{nll:.2f} nats a word, untrained"
@@ -158,30 +261,54 @@ def saves(seen: Observation) -> str:
         )
     saved, loaded = seen.arrays.get("saved"), seen.arrays.get("loaded")
     if saved is None or loaded is None:
-        raise NotRun(f"wrote {files[0]}; only a .safetensors file is read back here")
+        raise NotRun(f"wrote {told(files[0])}; only a .safetensors file is read back here")
     if saved.shape != loaded.shape or not np.allclose(
         saved, loaded, rtol=1e-3, atol=1e-3, equal_nan=True
     ):
+        away = ""
+        if saved.shape == loaded.shape:
+            with np.errstate(all="ignore"):  # infinite scores differ by what is no number
+                away = f", by up to {abs(saved.astype(np.float64) - loaded).max():.3g}"
         raise Problem(
-            "a new model with the saved weights gives other scores than the saved one",
+            f"a new model with the saved weights gives other scores than the saved one{away}",
             "a tensor is missing from the file: register buffers, keep layers in nn.ModuleList, "
             "and save after the step, not before",
         )
     return "a new model with the saved weights gives the same scores"
 
 
+def does_not_load(seen: Observation, verdict: Verdict) -> Verdict:
+    """Put it shorter than PyTorch does where the saved weights do not fit a new model."""
+    said = seen.error.get("message", "")
+    if verdict.passed is not False or "loading state_dict" not in said:
+        return verdict
+    hint = "a new model has other layers than the saved one: make all of them in __init__"
+    if "size mismatch" in said:
+        hint = (
+            "the new model is built with other sizes: save the settings with the weights, as "
+            "checkpoint.save(path, self.model, settings) does"
+        )
+    elif '"module.' in said:
+        hint = "the model was saved inside a wrapper: save the inner one, such as model.module"
+    differs = "; ".join(shorten(line, 160) for line in said.splitlines()[1:3])
+    return replace(verdict, message=f"a new model does not take the weights: {differs}", hint=hint)
+
+
 def judge(seen: dict[str, Observation], missing: tuple[str, ...]) -> list[Verdict]:
     """Judge what the trainer did."""
+    trained, epoch, test, save = (seen[step.id] for step in STEPS[1:])
     batch = [
         ("loss", "train_batch returns the mean loss", loss),
         ("learns", "the loss falls", learns),
-        ("updates", "every weight is trained", updates),
-        ("mode", "training is in train mode", mode),
+        ("updates", "every weight is trained", lambda batch: updates(batch, epoch)),
+        ("mode", "training is in train mode", lambda batch: mode(batch, epoch, test)),
     ]
     return [
         importable("trainer", "LanguageModelTrainer", seen, missing),
-        *group("trainer", seen["trainer.batch"], batch),
-        examine("trainer.epoch", "train() runs an epoch", seen["trainer.epoch"], runs),
-        examine("trainer.test", "test() returns the mean NLL", seen["trainer.test"], validates),
-        examine("trainer.save", "save() writes weights that load", seen["trainer.save"], saves),
+        *group("trainer", trained, batch),
+        examine("trainer.epoch", "train() runs an epoch", epoch, lambda e: runs(e, trained)),
+        examine("trainer.test", "test() returns the mean NLL", test, validates),
+        does_not_load(
+            save, examine("trainer.save", "save() writes weights that load", save, saves)
+        ),
     ]

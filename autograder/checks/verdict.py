@@ -1,7 +1,9 @@
 """A check's outcome, and the words for what went wrong with running a step."""
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from ..run import Observation
 
@@ -11,6 +13,9 @@ PARTS = {
     "trainer": "part 3",
     "inference": "part 4",
 }
+
+
+MOST = 3000  # characters of a message: a submission's own words may be of any length
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,10 @@ class Verdict:
     message: str = ""
     hint: str = ""
     seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if len(self.message) > MOST:
+            object.__setattr__(self, "message", f"{self.message[: MOST - 1]}…")
 
 
 class Problem(Exception):
@@ -70,6 +79,13 @@ def group(module: str, seen: Observation, checks: list[tuple[str, str, Judge]]) 
     return verdicts
 
 
+def told(value: Any) -> str:
+    """Return a value that a submission chose as text, short whatever it is."""
+    if isinstance(value, str):
+        return value if len(value) <= 100 else f"{value[:99]}…"
+    return reprlib.repr(value)
+
+
 def failure(seen: Observation) -> Problem:
     """Explain a step that did not end normally."""
     error, kind = seen.error, seen.error.get("type", "")
@@ -94,7 +110,8 @@ def failure(seen: Observation) -> Problem:
             f"what came back could not be read: {message}",
             "leave the process's file descriptors alone, and return plain tensors or arrays",
         )
-    return Problem(f"{kind}: {message}{at}" if message else f"{kind}{at}", advice(kind, message))
+    what = kind or "an exception without a name"
+    return Problem(f"{what}: {message}{at}" if message else f"{what}{at}", advice(kind, message))
 
 
 def unwritten(module: str, message: str, where: str) -> Problem:
@@ -126,6 +143,11 @@ def advice(kind: str, message: str) -> str:
         return (
             "no file of your machine is there when your work is graded: take data from the "
             "arguments, and read or write no fixed paths when a module is imported"
+        )
+    if kind == "PermissionError" or "read-only file system" in low:
+        return (
+            "the grader's sandbox allows no new processes, no network, and writing in the working "
+            "folder alone: do without these, or write to a relative path"
         )
     if kind in ("SafetensorError", "UnpicklingError"):
         return "the file of weights is damaged, or of another kind: save it again (checkpoint.save)"

@@ -235,10 +235,18 @@ def test_scores_in_any_order_of_axes_pass(shape):
     assert {row[0] for row in model(np.zeros(shape, "<f4")).values()} == {True}
 
 
+def test_a_vocabulary_rounded_up_passes():
+    rounded = -(-V // 64) * 64
+    assert rounded > V
+    assert model(np.zeros((B, T, rounded), "<f4"))["scores"][0] is True
+
+
 @pytest.mark.parametrize(
     ("scores", "message", "hint"),
     [
         (np.zeros((B, T, 33278), "<f4"), "no axis of which is the vocabulary", "33,278"),
+        (np.zeros((B, T, V - 1), "<f4"), "no axis of which is the vocabulary", "vocab_size scores"),
+        (np.zeros((B, T, V + 128), "<f4"), "no axis of which is the vocabulary", "vocab_size"),
         (np.zeros((), "<f4"), "no axis of which", "vocab_size scores"),
         (np.full((B, T, V), np.nan, "<f4"), "are not finite", "initialised"),
         (np.zeros((B, T + 1, V), "<f4"), "for inputs (5, 12)", "every time step"),

@@ -145,18 +145,37 @@ MISTAKES = {
     ),
     "a softmax before CrossEntropyLoss": (
         batch(np.linspace(UNIFORM, UNIFORM - 0.01, 30)),
-        {"learns": ("uniform guessing gives 8.12", "a softmax before it")},
+        {
+            "learns": (
+                "probabilities in place of scores the loss is between 7.12",
+                "a softmax before",
+            )
+        },
     ),
     "no optimizer.step()": (
         batch(np.full(30, UNIFORM), unmoved=[f"w{i}" for i in range(13)]),
         {
-            "learns": ("no weight has changed", "optimizer.zero_grad(), loss.backward()"),
-            "updates": ("none of the 13 weight tensors", "is optimizer.step() called"),
+            "learns": (
+                "no weight has changed, though gradients came to the weights 30 times",
+                "optimizer.zero_grad(), loss.backward()",
+            ),
+            "updates": ("none of the 13 weight tensors", "optimizer.step(), in this order"),
+        },
+    ),
+    "no backward()": (
+        batch(np.full(30, UNIFORM), unmoved=[f"w{i}" for i in range(13)], backward=0, gradients={}),
+        {
+            "learns": ("no weight has changed, nor did any weight get a gradient", "loss.backward"),
+            "updates": ("has changed, nor did any weight get a gradient", "loss.backward()"),
         },
     ),
     "a loss that grows": (
         batch(np.linspace(UNIFORM, 40, 30)),
-        {"learns": ("from 8.1233 to 40.0000", "lower the learning rate if it grows")},
+        {"learns": ("from 8.1233 to 40.0000, where it has to fall", "lower the learning rate")},
+    ),
+    "a loss that stays": (
+        batch(np.linspace(UNIFORM + 1, UNIFORM + 0.99, 30)),
+        {"learns": ("from 9.1233 to 9.1133, where it has to fall", "raise the learning rate")},
     ),
     "a part that is never trained": (
         batch(unmoved=["embedding.weight", "rnn.bias"]),
@@ -246,8 +265,8 @@ TESTS = {
     "NaN": ({"nll": math.nan}, "returned nan", "finite"),
     "infinite": ({"nll": math.inf}, "returned inf", "finite"),
     "text": ({"nll": "8.1"}, "returned 8.1", "finite"),
-    "a sum": ({"nll": UNIFORM * 3000}, "uniform guessing gives 8.12", "neither a sum"),
-    "a mean of means": ({"nll": UNIFORM / 70}, "uniform guessing gives 8.12", "mean of means"),
+    "a sum": ({"nll": UNIFORM * 3000}, "gives 8.12: that looks like a sum", "neither a sum"),
+    "a mean of means": ({"nll": UNIFORM / 70}, "a mean that is divided again", "mean of means"),
 }
 
 
@@ -277,7 +296,11 @@ X = np.ones((5, 12), dtype=np.float32)
     [
         (save([]), "wrote no .safetensors or .pt", "checkpoint.save"),
         (save(None), "wrote no .safetensors or .pt", "checkpoint.save"),
-        (save(["a.safetensors"], saved=X, loaded=X + 1), "other scores", "nn.ModuleList"),
+        (
+            save(["a.safetensors"], saved=X, loaded=X + 1),
+            "other scores than the saved one, by up to 1",
+            "nn.ModuleList",
+        ),
         (save(["a.safetensors"], saved=X, loaded=X[:4]), "other scores", "nn.ModuleList"),
         (save(["a.safetensors"], saved=X, loaded=X * np.nan), "other scores", "nn.ModuleList"),
     ],
@@ -286,6 +309,26 @@ def test_weights_that_do_not_come_back_are_named(seen, message, hint):
     found = judged(save=seen)
     assert failed(found) == {"save"}
     assert message in found["save"][1]
+    assert hint in found["save"][2]
+
+
+LOADING = "Error(s) in loading state_dict for LanguageModel:\n\t"
+
+
+@pytest.mark.parametrize(
+    ("said", "message", "hint"),
+    [
+        ('Missing key(s): "rnn"\n\tUnexpected key(s): "module.rnn"', '"rnn"; Unexp', "inner one"),
+        ("size mismatch for rnn: [20] and [30]", "size mismatch for rnn", "save the settings"),
+        ('Missing key(s): "late"' + " " * 200, 'weights: Missing key(s): "late"', "in __init__"),
+    ],
+)
+def test_weights_that_do_not_fit_a_new_model_are_told_briefly(said, message, hint):
+    error = {"type": "RuntimeError", "message": LOADING + said, "where": ""}
+    found = judged(save=Observation("trainer.save", "error", error=error))
+    assert failed(found) == {"save"}
+    assert message in found["save"][1]
+    assert len(found["save"][1]) < 380
     assert hint in found["save"][2]
 
 

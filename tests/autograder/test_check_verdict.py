@@ -31,6 +31,8 @@ def passes(_: Observation) -> str:
             "the line that is named",
         ),
         ({"type": "FileNotFoundError", "message": "/home/me"}, "/home/me", "no fixed paths"),
+        ({"type": "PermissionError", "message": "[Errno 1] fork"}, "fork", "no new processes"),
+        ({"type": "OSError", "message": "Read-only file system: 'x'"}, "Read-only", "working"),
         ({"type": "Unusable", "message": "a list of <U3"}, "a list", "an array of numbers"),
         ({"type": "SafetensorError", "message": "header"}, "header", "save it again"),
         (

@@ -340,6 +340,21 @@ def test_validation_between_steps_and_frozen_parts_are_no_eval_mode():
     assert (seen.losses, seen.in_eval) == (6, 0)
 
 
+def test_a_model_in_train_mode_may_call_nothing_but_a_frozen_part():
+    model = Tiny()
+    model.embedding.eval()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+
+    def step(inputs, targets):
+        scores = model.embedding(inputs) @ model.embedding.weight.t()
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(scores.flatten(0, 1), targets.flatten()).backward()
+        optimizer.step()
+
+    seen = watched(step, model)
+    assert (seen.losses, seen.in_eval) == (6, 0)
+
+
 def test_the_model_is_found_wherever_a_trainer_holds_it():
     model = Tiny()
     loss = nn.CrossEntropyLoss()

@@ -18,6 +18,7 @@ from autograder.result import Check
 from autograder.rubric import tomllib
 from autograder.run import Observation, run
 from autograder.submission import take
+from tests.mutants.warm import box
 
 ROOT = Path(__file__).resolve().parents[2]
 SOLUTION, HANDOUT = ROOT / "solution", ROOT / "handout"
@@ -121,7 +122,7 @@ def checked(folder: Path, rooms: Iterable[str], log: Path) -> list[Verdict]:
     with tempfile.TemporaryDirectory(prefix="lm-kit-mutant-") as copied:
         submission = take(folder, Path(copied))
         settings = {**checks.settings(), "train_steps": TRAIN_STEPS}
-        seen |= run(submission, wanted, checks.arrays(), settings, log)
+        seen |= run(submission, wanted, checks.arrays(), settings, log, box=box())
     return checks.judge(seen, submission.missing)
 
 
@@ -135,7 +136,7 @@ class Grader:
     def __call__(self, folder: Path, log: Path) -> tuple[Check, ...]:
         """Grade a folder with trained weights."""
         shutil.copy(SOLUTION / WEIGHTS, folder)
-        return grade(folder, self.corpus, self.fixtures, self.referee, log=log).checks
+        return grade(folder, self.corpus, self.fixtures, self.referee, log=log, box=box()).checks
 
 
 def judge(mutant: Mutant, folder: Path, grader: Grader) -> list[Any]:
