@@ -12,6 +12,7 @@ import io
 import lzma
 import os
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -32,11 +33,13 @@ CHUNK = 1 << 20
 # that they do not know (NotImplementedError, a RuntimeError too).
 UNREADABLE = (
     EOFError,
+    LookupError,
     OSError,
     OverflowError,
     RuntimeError,
     ValueError,
     lzma.LZMAError,
+    struct.error,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -148,7 +151,8 @@ def zip_members(archive: zipfile.ZipFile) -> Iterator[Member | None]:
     """Plain files of a zip."""
     for info in archive.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)
-        if info.is_dir() or kind not in (0, stat.S_IFREG):
+        # Not `is_dir`, which before Python 3.12 fails on an empty name.
+        if info.filename.endswith("/") or kind not in (0, stat.S_IFREG):
             yield None
         else:
             yield info.filename, info.file_size, lambda info=info: zipped(archive, info)

@@ -15,7 +15,7 @@ from .score import Mean
 
 CLEAR = 0.2  # nats; less than what a first epoch of training moves an NLL by
 SURE = 4  # standard errors
-ALIKE = 0.9  # correlation over words; that of two models that both read the prefix is no lower
+ALIKE = 0.9  # correlation over words; the referee's with word frequencies is 0.8 on WikiText-2
 
 
 def of_prediction(nll: np.ndarray, words: np.ndarray, corpus: Corpus, digits: int) -> str:
@@ -42,6 +42,12 @@ def of_prediction(nll: np.ndarray, words: np.ndarray, corpus: Corpus, digits: in
                 f"word (NLL {right.value:.{digits}f}): {cause} The target of each word is the one "
                 "right after it"
             )
+    if _same(nll[:, 0], frequency[:, 0], right):
+        return (
+            f"this is what word frequencies alone give ({frequency[:, 0].mean():.{digits}f}): the "
+            "model knows which words are common and nothing of the prefix. Does what the "
+            "recurrent layers give reach the scores, and do their weights learn?"
+        )
     if uniform - 1 <= right.value <= uniform + 0.05:
         return (
             f"this is hardly better than guessing ({uniform:.2f}): either the model is "
@@ -49,14 +55,8 @@ def of_prediction(nll: np.ndarray, words: np.ndarray, corpus: Corpus, digits: in
         )
     if right.value > uniform:
         return (
-            f"this is worse than guessing ({uniform:.2f}): are the words in another order "
-            "than the vocabulary's, or is this the score of another position?"
-        )
-    if _same(nll[:, 0], frequency[:, 0], right):
-        return (
-            f"this is what word frequencies alone give ({frequency[:, 0].mean():.{digits}f}): the "
-            "model knows which words are common and nothing of the prefix. Does what the "
-            "recurrent layers give reach the scores, and do their weights learn?"
+            f"this is worse than guessing ({uniform:.2f}): are the words in another order than the "
+            "vocabulary's, is this the score of another position, or is the model untrained?"
         )
     return ""
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from .files import locked
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = {"lint": "dev", "transfer": "transfer"}  # commands that need an optional extra
+# commands that need an optional extra
+EXTRAS = {"lint": "dev", "transfer": "transfer", "fuzz": "fuzz"}
 # commands that list their own settings
 OWN_HELP = ("train", "reference", "evaluate", "ladder", "transfer", "study", "attention", "find-lr")
 NEEDED = ("torch", "numpy", "safetensors", "rich", "jinja2", "matplotlib", "pytest")

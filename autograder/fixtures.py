@@ -42,7 +42,7 @@ class FixtureError(Fault):
     """Fixtures are missing, damaged or cannot be drawn: a fault of the grader's own."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fixtures:
     """Inputs and targets of both problems, int64.
 

@@ -79,7 +79,7 @@ def grade(
         Fault: no grade can be given: the rubric is broken, the fixtures are of another corpus, or
             the worker cannot be started.
     """
-    box = box or sandbox.plain()
+    box = box or sandbox.practice()
     rules = rubric.load(corpus.name, rubric_path)
     if fixtures.corpus != corpus.digest:
         raise FixtureError(f"these fixtures are of another corpus than {corpus.name}")
@@ -288,6 +288,7 @@ def judge_prediction(
     except Problem as problem:
         return _lost("prediction", problem, seen), 0.0, {}
     points, metrics = mark_prediction(nll[:, 0], fixtures, rules)
+    metrics = shown(metrics, fixtures)
     mean = score.Mean(metrics["prediction_nll"], metrics["prediction_nll_stderr"])
     steps = rules.prediction.steps
     message, hint = compared(mean, steps[0][0], fixtures) + luck(mean, steps), ""
@@ -303,19 +304,22 @@ def judge_prediction(
 def mark_prediction(
     nll: np.ndarray, fixtures: Fixtures, rules: rubric.Rubric
 ) -> tuple[float, dict[str, float]]:
-    """Return the points and the metrics for the NLLs of the next words, float64 [rows]."""
+    """Return the points and the metrics for the NLLs of the next words, float64 [rows].
+
+    Points are those of what is shown; metrics are not rounded yet.
+    """
     plain = score.mean(nll)
     mean = score.controlled(nll, fixtures.control, fixtures.control_mean)
     value = round(mean.value, digits(fixtures))
     metrics = {
-        "prediction_nll": value,
+        "prediction_nll": mean.value,
         "prediction_nll_stderr": mean.stderr,
         "prediction_nll_plain": plain.value,
         "prediction_nll_plain_stderr": plain.stderr,
         "prediction_ppl": math.exp(min(value, 100)),
         "referee_prediction_nll": fixtures.referee_nll,
     }
-    return score.points(value, rules.prediction.steps), shown(metrics, fixtures)
+    return score.points(value, rules.prediction.steps), metrics
 
 
 def judge_generation(
@@ -331,8 +335,8 @@ def judge_generation(
     except Problem as problem:
         return _lost("generation", problem, seen), 0.0, {}
     points, metrics = mark_generation(words, corpus, fixtures, referee, rules)
-    human = float(referee.word_nll(prompts, fixtures.human).mean())
-    metrics |= shown({"human_generation_nll": human}, fixtures)
+    metrics["human_generation_nll"] = float(referee.word_nll(prompts, fixtures.human).mean())
+    metrics = shown(metrics, fixtures)
     mean = score.Mean(metrics["generation_nll"], metrics["generation_nll_stderr"])
     steps = rules.generation.steps
     message, hint = compared(mean, steps[0][0], fixtures), ""
@@ -367,8 +371,8 @@ def mark_generation(
 ) -> tuple[float, dict[str, float]]:
     """Return the points and the metrics for generated words, int64 [rows, forward].
 
-    No control variate: neither the referee's NLL of the human words nor that of words of its own
-    goes with a model's closely enough to pay (rubric.md has the figures).
+    Points are those of what is shown; metrics are not rounded yet.
+    Without a control variate, which would not pay here: rubric.md has the figures.
     """
     mean = score.mean(referee.word_nll(fixtures.generation, words).mean(axis=1))
     unknown = corpus.vocab.index(UNK) if UNK in corpus.vocab else None
@@ -380,10 +384,10 @@ def mark_generation(
     }
     if unknown is not None:
         metrics["generation_unk"] = float((words == unknown).mean())
-    metrics = shown(metrics, fixtures)
-    if metrics["generation_degenerate"] > rules.generation.max_degenerate:
+    told = shown(metrics, fixtures)
+    if told["generation_degenerate"] > rules.generation.max_degenerate:
         return 0.0, metrics
-    return score.points(metrics["generation_nll"], rules.generation.steps), metrics
+    return score.points(told["generation_nll"], rules.generation.steps), metrics
 
 
 def compared(mean: score.Mean, best: float, fixtures: Fixtures) -> str:
@@ -404,7 +408,7 @@ def luck(mean: score.Mean, steps: tuple[tuple[float, float], ...]) -> str:
         return ""
     return (
         f". A step of the points is within two standard errors ({2 * mean.stderr:.2f}): another "
-        f"draw of fixtures could give {reach[0]:g} to {reach[1]:g}"
+        f"draw of fixtures could give {reach[0]:.3g} to {reach[1]:.3g}"
     )
 
 

@@ -1,13 +1,14 @@
 """Reads and validates rubric.toml."""
 
+import difflib
 import hashlib
-import math
 import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from . import checks
 from .faults import Fault
 
 if sys.version_info >= (3, 11):
@@ -16,6 +17,8 @@ else:
     import tomli as tomllib
 
 DEFAULT = Path(__file__).with_name("rubric.toml")
+CORPORA = ("wikitext2", "numbers")
+MOST = 1e6  # nats or points: sums and slopes stay far from what a float can hold
 
 
 class RubricError(Fault):
@@ -54,23 +57,33 @@ def load(corpus: str, path: Path = DEFAULT) -> Rubric:
     try:
         data = path.read_bytes()
         tables = tomllib.loads(data.decode())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RubricError(f"{path} cannot be read: {error}") from error
+    _known(tables, (*CORPORA, "checks"), f"{path}: there is no table")
     problems = tables.get(corpus)
     if not isinstance(problems, dict) or set(problems) != {"prediction", "generation"}:
         raise RubricError(f"{path}: [{corpus}] needs just the tables prediction and generation")
-    checks = tables.get("checks", {})
-    if not isinstance(checks, dict):
+    worth = tables.get("checks", {})
+    if not isinstance(worth, dict):
         raise RubricError(f"{path}: [checks] is not a table")
-    for name, worth in checks.items():
-        if not _number(worth) or worth < 0:
-            raise RubricError(f"{path}: [checks] {name} is not a number of points: {worth!r}")
+    _known(worth, (*checks.ids(), "weights.load"), f"{path}: [checks] there is no check")
+    for name, points in worth.items():
+        if not _number(points) or points < 0:
+            raise RubricError(f"{path}: [checks] {name} is not a number of points: {points!r}")
     return Rubric(
         _problem(problems["prediction"], f"{path}: [{corpus}.prediction]"),
         _problem(problems["generation"], f"{path}: [{corpus}.generation]"),
-        {name: float(worth) for name, worth in checks.items()},
+        {name: float(points) for name, points in worth.items()},
         hashlib.sha256(data).hexdigest(),
     )
+
+
+def _known(table: dict[str, Any], known: tuple[str, ...], what: str) -> None:
+    """Refuse a name that means nothing, for what was meant by it would be ignored."""
+    for name in table:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            raise RubricError(f"{what} {name!r}; the nearest name is {nearest!r}")
 
 
 def _problem(table: Any, place: str) -> Problem:
@@ -96,4 +109,4 @@ def _problem(table: Any, place: str) -> Problem:
 
 
 def _number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and -MOST <= value <= MOST

@@ -238,6 +238,14 @@ def test_a_name_with_a_null_byte_ends_there_and_has_no_twin(tmp_path, into):
     assert unpacked(into) == GOOD | {"config.py": b"1"}
 
 
+def test_a_zip_member_without_a_name_is_left_out(tmp_path, into):
+    """Found by `make fuzz`: zipfile's own is_dir looks at the last letter of any name."""
+    path = pack(tmp_path / "x.zip", [*GOOD.items(), ("!.py", b"1")])
+    path.write_bytes(path.read_bytes().replace(b"!.py", b"\0.py"))
+    take(path, into)
+    assert unpacked(into) == GOOD
+
+
 @pytest.mark.parametrize("name", ["\ud800.py", "a\ufeff.py", "a\u200b.py", "é" * 60 + ".py"])
 def test_names_that_no_file_system_agrees_on_are_left_out(tmp_path, into, name):
     path = tmp_path / "x.tar"
@@ -334,14 +342,14 @@ def test_links_pipes_and_sockets_of_a_folder_are_never_opened(folder, into):
         lambda f: f.unlink(),
         lambda f: (f.unlink(), os.mkfifo(f)),
         lambda f: (f.unlink(), f.mkdir()),
-        lambda f: (f.unlink(), f.symlink_to("/etc/hostname")),
+        lambda f: (f.unlink(), f.symlink_to(f.parent.parent / "secret" / f.name)),
         lambda f: (shutil.rmtree(f.parent), f.parent.symlink_to(f.parent.parent / "secret")),
     ],
     ids=["grows", "shrinks", "goes", "a pipe", "a folder", "a link", "its folder a link"],
 )
 def test_a_file_that_changes_while_it_is_read_is_refused(folder, into, monkeypatch, change):
     (folder / "secret").mkdir()
-    (folder / "secret" / "notes.txt").write_text("hidden")
+    (folder / "secret" / "notes.txt").write_text("hides")  # as long as what stands in its place
     chosen = submission._chosen
 
     def chosen_then_changed(members):
@@ -352,11 +360,8 @@ def test_a_file_that_changes_while_it_is_read_is_refused(folder, into, monkeypat
     monkeypatch.setattr(submission, "_chosen", chosen_then_changed)
     with pytest.raises(SubmissionError, match="team cannot be read"):
         take(folder, into)
-    assert (
-        b"hidden" not in (into / "old" / "notes.txt").read_bytes()
-        if (into / "old" / "notes.txt").exists()
-        else True
-    )
+    copied = {name: data for name, data in unpacked(into).items() if name.startswith("old/")}
+    assert b"hides" not in b"".join(copied.values())
 
 
 @posix

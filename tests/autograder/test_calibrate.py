@@ -139,6 +139,16 @@ def test_the_command_tells_each_draw_and_writes_all_figures_but_no_secret(tmp_pa
     )
 
 
+def test_flags_are_counted_on_the_same_draws_where_the_solution_is_measured(tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    few = ("--corpus", "numbers", "--systems", systems.QUICK, "--seeds", "2")
+    assert cli.main(["calibrate", *few, "--out", str(out)]) == 0
+    assert "| planted cheat |" in capsys.readouterr().out
+    flags = json.loads(out.read_text())["flags"]
+    assert {flag["draws"] for flag in flags} == {2}
+    assert {flag["system"] for flag in flags if not flag["cheat"]} == {systems.QUICK}
+
+
 def test_a_secret_gives_the_same_draws_and_none_gives_others(tmp_path, capsys):
     def trials_of(*arguments: str) -> list[dict]:
         out = tmp_path / "figures.json"

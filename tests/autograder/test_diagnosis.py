@@ -119,6 +119,20 @@ def test_only_the_model_of_word_frequencies_is_taken_for_one(numbers, public, wo
     assert ("word frequencies alone" in hint) is (order == 1)
 
 
+def test_a_model_of_the_same_nll_that_reads_the_prefix_is_not_taken_for_one(
+    numbers, public, words, models
+):
+    scores = scores_of(models["right"], public)
+    wanted = diagnosis.frequency_nll(words, numbers)[:, 0].mean()
+    low, high = 0.0, 1.0  # of the scores' size; flatter ones are worse
+    for _ in range(20):
+        middle = (low + high) / 2
+        nll = score.target_nll((middle * scores).numpy(), words)[:, 0].mean()
+        low, high = (middle, high) if nll > wanted else (low, middle)
+    assert nll == pytest.approx(wanted, abs=1e-3)
+    assert "word frequencies" not in hint_of(middle * scores, words, numbers)
+
+
 def test_frequencies_are_counted_in_the_training_split(numbers):
     size = len(numbers.vocab)
     nll = diagnosis.frequency_nll(np.arange(size), numbers)

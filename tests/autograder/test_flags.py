@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autograder import calibrate, flags, rubric
 from autograder import fixtures as drawing
+from autograder import flags, rubric, systems
 from autograder.corpus import Corpus
 from autograder.flags import known, learnt, rates, written
 
@@ -105,7 +105,7 @@ def test_a_continuation_that_nobody_would_guess_is_given_away():
     words[1:] += 1  # one row of ten is right
     flag = written.given_away(words, human, np.full((10, 10), 4.7))
     assert flag.id == "generation.human"
-    assert flag.message.startswith("1 of 10 ")
+    assert flag.message.startswith("10% of ")
 
 
 def test_a_continuation_that_anybody_would_guess_is_not():
@@ -204,9 +204,9 @@ def test_the_draw_depends_on_the_hidden_prefixes_alone(numbers, judge, hidden):
 
 
 @pytest.fixture(scope="module")
-def reference(numbers) -> calibrate.System:
-    path = calibrate.weights("numbers")
-    return calibrate.neural("reference", path, len(numbers.vocab))
+def reference(numbers) -> systems.System:
+    path = systems.weights("numbers")
+    return systems.neural("reference", path, len(numbers.vocab))
 
 
 def measured(corpus: Corpus, referee, drawn, honest) -> list[rates.Rate]:
@@ -217,7 +217,7 @@ def measured(corpus: Corpus, referee, drawn, honest) -> list[rates.Rate]:
 def test_a_model_that_is_certain_and_right_is_not_flagged_nor_is_human_text(
     numbers, judge, hidden, reference
 ):
-    text = calibrate.System("human text", None, lambda drawn: drawn.human)
+    text = systems.System("human text", None, lambda drawn: drawn.human)
     found = measured(numbers, judge, [hidden], [reference, text])
     assert not [rate for rate in found if rate.raised and not rate.cheat]
     assert {rate.flag for rate in found if rate.system == "reference"} == set(flags.IDS)
@@ -232,6 +232,24 @@ def test_what_a_cheat_writes_is_flagged(numbers, judge, hidden, reference):
     }
     assert len(hits) == 6
     assert all(hits.values())
+
+
+def test_the_tables_of_rates_have_a_row_a_system_and_a_column_a_flag():
+    found = [
+        rates.Rate("generation.copied", "reference", False, 20, 0),
+        rates.Rate("prediction.gap", "reference", False, 20, 1),
+        rates.Rate("generation.copied", "copies", True, 20, 19),
+    ]
+    assert rates.table(found).split("\n") == [
+        "| honest system | prediction.gap | generation.copied |",
+        "| --- | --- | --- |",
+        "| reference | 1 of 20 | 0 of 20 |",
+        "",
+        "| planted cheat | generation.copied |",
+        "| --- | --- |",
+        "| copies | 19 of 20 |",
+    ]
+    assert "planted" not in rates.table(found[:2])
 
 
 def test_every_flag_says_what_was_seen_and_what_honest_models_show(rng):
@@ -259,7 +277,7 @@ def test_on_wikitext2_the_reference_is_not_flagged_and_every_large_cheat_is(wiki
     judge = referee.load("wikitext2")
     drawn = [drawing.draw(wikitext2, "test", "flags", judge)]
     size = len(wikitext2.vocab)
-    reference = calibrate.neural("reference", calibrate.weights("wikitext2"), size)
+    reference = systems.neural("reference", systems.weights("wikitext2"), size)
     found = measured(wikitext2, judge, drawn, [reference])
     assert not [rate for rate in found if rate.raised and not rate.cheat]
     missed = [(rate.system, rate.flag) for rate in found if rate.cheat and not rate.raised]

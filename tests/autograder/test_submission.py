@@ -336,7 +336,7 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
 def test_damaged_archives_are_read_or_refused_and_write_nothing_elsewhere(tmp_path, packing):
     data = pack(tmp_path / f"good.{packing}", list(GOOD.items())).read_bytes()
     rng, refused = random.Random(0), 0
-    for i in range(150):
+    for i in range(40):  # `tests/fuzz` makes many more
         place = tmp_path / str(i)
         (place / "into").mkdir(parents=True)
         path = place / f"x.{packing}"
@@ -346,7 +346,7 @@ def test_damaged_archives_are_read_or_refused_and_write_nothing_elsewhere(tmp_pa
         except SubmissionError as error:
             refused += len(error.hint) > 0
         assert {p.name for p in place.iterdir()} == {path.name, "into"}
-    assert refused > 20  # the damage is real
+    assert refused > 8  # the damage is real
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from autograder import worker
-from autograder.worker import HandedIn, Unusable, as_array, describe
+from autograder import checks, worker
+from autograder.worker import HandedIn, Unusable, Worker, as_array, describe, step_save, step_train
 
 SCORES = torch.tensor([[1.5, -2.0], [0.25, 3.0]])
 
@@ -122,3 +125,102 @@ def test_modules_of_the_assignment_come_from_the_hand_in_and_no_others(tmp_path)
 def test_importing_the_worker_does_nothing():
     assert not any(isinstance(finder, HandedIn) for finder in sys.meta_path)
     assert set(worker.STEPS) >= {"import", "loader", "weights", "prediction", "generation"}
+
+
+class Model(torch.nn.Module):
+    def __init__(self, vocab_size):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(vocab_size, 4)
+        self.decoder = torch.nn.Linear(4, vocab_size)
+
+    def forward(self, inputs):
+        return self.decoder(self.embedding(inputs))
+
+
+class Loader:
+    def __init__(self, dataset, batch_size, shuffle=True):
+        self.words = torch.from_numpy(np.concatenate(list(dataset)))[: 4 * batch_size + 1]
+        self.batch_size = batch_size
+
+    def __len__(self):
+        return 1
+
+    def __iter__(self):
+        yield tuple(part.view(self.batch_size, 4) for part in (self.words[:-1], self.words[1:]))
+
+
+class Trainer:
+    """One cycle of the learning rate: no step more than epochs and batches make."""
+
+    def __init__(self, model, loader, max_epochs=1, run_id="exp"):
+        self.model, self.loader = model, loader
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, 0.1, epochs=max_epochs, steps_per_epoch=len(loader)
+        )
+
+    def train_batch(self, inputs, targets):
+        loss = torch.nn.functional.cross_entropy(self.model(inputs).mT, targets)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        return loss.item()
+
+
+@pytest.fixture
+def seen(tmp_path, monkeypatch):
+    """Runs a step of the worker with a trainer; returns what was reported, by name."""
+    monkeypatch.chdir(tmp_path)
+    arrays = checks.arrays()
+    for name, array in arrays.items():
+        array.tofile(tmp_path / f"{name}.bin")
+    described = {n: {"dtype": a.dtype.str, "shape": a.shape} for n, a in arrays.items()}
+    (tmp_path / "spec.json").write_text(json.dumps({**checks.settings(), "arrays": described}))
+    classes = {"language_model": Model, "data_loader": Loader}
+
+    def run(step, trainer) -> dict:
+        job = Worker(tmp_path, tmp_path, io.BytesIO())
+        monkeypatch.setattr(job, "get", {**classes, "trainer": trainer}.__getitem__)
+        monkeypatch.setattr(job, "module", lambda name: SimpleNamespace())
+        found = {}
+        monkeypatch.setattr(job, "value", found.__setitem__)
+        monkeypatch.setattr(job, "array", lambda name, value: found.update({name: as_array(value)}))
+        step(job)
+        return found
+
+    return run
+
+
+def test_a_schedule_that_counts_steps_has_room_for_all_of_them(seen):
+    assert len(seen(step_train, Trainer)["losses"]) == checks.settings()["train_steps"]
+
+
+@pytest.mark.parametrize("name", ["model-1.pkl", "exp.pt", "exp.pth"])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_weights_of_torch_save_are_read_back(name, wrapped, seen):
+    class Saves(Trainer):
+        def save(self):
+            state = self.model.state_dict()
+            torch.save({"state_dict": state, "epoch": 1} if wrapped else state, name)
+
+    found = seen(step_save, Saves)
+    assert found["files"] == [name]
+    assert np.array_equal(found["saved"], found["loaded"])
+
+
+def test_what_else_torch_save_wrote_is_left_alone(seen):
+    class Saves(Trainer):
+        def save(self):
+            torch.save(self.model, "exp.pt")
+
+    assert seen(step_save, Saves) == {"files": ["exp.pt"]}
+
+
+def test_other_weights_than_the_models_are_seen(seen):
+    class Saves(Trainer):
+        def save(self):
+            torch.save(Model(self.model.decoder.out_features).state_dict(), "exp.pt")
+
+    found = seen(step_save, Saves)
+    assert not np.allclose(found["saved"], found["loaded"])
