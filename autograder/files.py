@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -90,7 +91,16 @@ def temporary_folder() -> Iterator[Path]:
             if sys.platform == "win32":  # which removes no open file
                 _release(file.fileno())
                 file.close()
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all in it, however deep and whatever its modes; no error if it stays."""
+    with suppress(RecursionError):  # before Python 3.13 it calls itself for each level
+        shutil.rmtree(folder, ignore_errors=True)
+    if os.name == "posix" and folder.exists():
+        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+            subprocess.run([*command, "--", str(folder)], stderr=subprocess.DEVNULL)
 
 
 def _remove_if_left(lock: Path) -> None:
@@ -100,7 +110,7 @@ def _remove_if_left(lock: Path) -> None:
         with lock.open("ab") as file:
             if not _take(file.fileno(), wait=False):
                 return
-        shutil.rmtree(lock.parent, ignore_errors=True)
+        remove_folder(lock.parent)
     except OSError:  # someone else was faster
         return
 

@@ -96,7 +96,7 @@ def draw(corpus: Corpus, split: str, secret: str, referee: "Referee") -> Fixture
     seed = hashlib.sha256(f"{corpus.name}/{split}/{secret}".encode()).digest()
     rng = np.random.default_rng(np.frombuffer(seed, dtype="<u4"))
     wanted = referee.measured[split]
-    pairs = np.stack([_spread(text, PREDICTIONS, LENGTH + 2, rng) for _ in range(2)])
+    pairs = np.stack([spread(text, PREDICTIONS, LENGTH + 2, rng) for _ in range(2)])
     nll = np.stack(
         [referee.word_nll(part[:, :LENGTH], part[:, LENGTH : LENGTH + 1])[:, 0] for part in pairs]
     )
@@ -112,7 +112,7 @@ def draw(corpus: Corpus, split: str, secret: str, referee: "Referee") -> Fixture
             "is this the referee of this corpus?"
         )
     windows = pairs[side, rows]
-    prompts = _spread(text, GENERATIONS, LENGTH + FORWARD, rng)
+    prompts = spread(text, GENERATIONS, LENGTH + FORWARD, rng)
     return Fixtures(
         prediction=windows[:, :LENGTH],
         generation=prompts[:, :LENGTH],
@@ -127,7 +127,7 @@ def draw(corpus: Corpus, split: str, secret: str, referee: "Referee") -> Fixture
     )
 
 
-def _spread(text: Split, count: int, length: int, rng: np.random.Generator) -> np.ndarray:
+def spread(text: Split, count: int, length: int, rng: np.random.Generator) -> np.ndarray:
     """Cut `count` windows of `length` words, none across two articles; int64 [count, length]."""
     starts = np.concatenate(
         [

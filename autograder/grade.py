@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import __version__, checks, diagnosis, hidden, rubric, sandbox, score
+from . import __version__, checks, diagnosis, flags, hidden, rubric, sandbox, score
 from .checks.inference import checked_scores, checked_words
 from .checks.verdict import Problem, Verdict, failure
 from .corpus import UNK, Corpus
 from .files import temporary_folder
 from .fixtures import FORWARD, FixtureError, Fixtures
-from .result import Check, Result
+from .flags import known
+from .flags.known import Known
+from .result import Check, Flag, Result
 from .run import Observation, Step, run
 from .submission import Submission, SubmissionError, take
 
@@ -88,6 +90,8 @@ def grade(
     metrics: dict[str, float] = {"uniform_nll": math.log(len(corpus.vocab))}
     earned: dict[str, float] = {}
     samples: list[dict[str, str]] = []
+    raised: list[Flag] = []
+    block = None if fixtures.public else known.draw(corpus, fixtures, referee)
     with hand_in(source, given) as (submission, error):
         name, digest = source.resolve().name, ""
         if submission is None:
@@ -95,7 +99,7 @@ def grade(
             seen = {}
         else:
             name, digest = submission.name, submission.digest
-            seen = observe(submission, corpus, fixtures, log, on_step, box)
+            seen = observe(submission, corpus, fixtures, block, log, on_step, box)
             verdicts += checks.judge(seen, submission.missing)
             verdicts.append(judge_weights(submission, corpus, seen["weights"]))
         ready = bool(seen) and seen["weights"].ok
@@ -104,12 +108,15 @@ def grade(
                 reason = "not run: it needs the trained weights" if seen else "not run"
                 verdicts.append(Verdict(problem, TITLES[problem], None, reason))
                 continue
-            verdict, points, found = judge(seen[problem], corpus, fixtures, referee, rules)
+            verdict, points, found, odd = judge(
+                seen[problem], corpus, fixtures, referee, rules, block
+            )
             if not (found or fixtures.public):
                 verdict = hidden.veiled(verdict, seen[problem], submission.root)
             verdicts.append(verdict)
             earned[problem] = points
             metrics.update(found)
+            raised += odd
     if fixtures.public and "generation_nll" in metrics:
         samples = examples(seen["generation"], corpus, fixtures)
     worth = {
@@ -143,6 +150,7 @@ def grade(
             "prediction": [list(step) for step in rules.prediction.steps],
             "generation": [list(step) for step in rules.generation.steps],
         },
+        flags=tuple(raised),
         samples=tuple(samples),
         notice=notice,
         timing={"total": round(time.monotonic() - started, 3)},
@@ -194,6 +202,7 @@ def observe(
     submission: Submission,
     corpus: Corpus,
     fixtures: Fixtures,
+    block: Known | None,
     log: Path,
     on_step: Callable[[str], None],
     box: sandbox.Chosen,
@@ -204,9 +213,10 @@ def observe(
     if {"language_model", "inference"} & set(submission.missing):
         weights = None
     steps += [replace(s, hidden=not fixtures.public and bool(s.inputs)) for s in GRADED]
+    prefixes = fixtures.prediction
     arrays = {
         **checks.arrays(),
-        "prediction": fixtures.prediction,
+        "prediction": block.mixed(prefixes, block.prediction) if block else prefixes,
         "generation": fixtures.generation,
     }
     settings = {
@@ -265,11 +275,18 @@ def mismatch(seen: Observation) -> str:
 
 
 def judge_prediction(
-    seen: Observation, corpus: Corpus, fixtures: Fixtures, referee: "Referee", rules: rubric.Rubric
-) -> tuple[Verdict, float, dict[str, float]]:
-    """Score the next words; return the verdict, its points and the metrics."""
+    seen: Observation,
+    corpus: Corpus,
+    fixtures: Fixtures,
+    referee: "Referee",
+    rules: rubric.Rubric,
+    block: Known | None = None,
+) -> tuple[Verdict, float, dict[str, float], tuple[Flag, ...]]:
+    """Score the next words; return the verdict, its points, the metrics and the flags."""
     # The word after the next one and the prefix's own last word are scored for the diagnosis.
     words = np.column_stack([fixtures.next_word, fixtures.after_next, fixtures.prediction[:, -1]])
+    if block:
+        words = block.mixed(words, np.column_stack([block.next_word] * 3))
     vocabulary = len(corpus.vocab)
     try:
         if not seen.ok:
@@ -286,7 +303,12 @@ def judge_prediction(
             ]
         )
     except Problem as problem:
-        return _lost("prediction", problem, seen), 0.0, {}
+        return _lost("prediction", problem, seen), 0.0, {}, ()
+    public = None
+    if block:
+        words, _ = block.apart(words)
+        nll, public_nll = block.apart(nll)
+        public = public_nll[:, 0], block.control
     points, metrics = mark_prediction(nll[:, 0], fixtures, rules)
     metrics = shown(metrics, fixtures)
     mean = score.Mean(metrics["prediction_nll"], metrics["prediction_nll_stderr"])
@@ -298,7 +320,8 @@ def judge_prediction(
             "train longer, or better: ASSIGNMENT.md, part 5, says what each technique buys"
         )
     verdict = Verdict("prediction", TITLES["prediction"], passed, message, hint, seen.seconds)
-    return verdict, points, metrics
+    odd = flags.of_prediction(nll[:, 0], fixtures, corpus, public)
+    return verdict, points, metrics, odd
 
 
 def mark_prediction(
@@ -323,9 +346,14 @@ def mark_prediction(
 
 
 def judge_generation(
-    seen: Observation, corpus: Corpus, fixtures: Fixtures, referee: "Referee", rules: rubric.Rubric
-) -> tuple[Verdict, float, dict[str, float]]:
-    """Score generated words with the referee; return the verdict, its points and the metrics."""
+    seen: Observation,
+    corpus: Corpus,
+    fixtures: Fixtures,
+    referee: "Referee",
+    rules: rubric.Rubric,
+    block: Known | None = None,
+) -> tuple[Verdict, float, dict[str, float], tuple[Flag, ...]]:
+    """Score generated words with the referee; return verdict, points, metrics and flags."""
     bound = rules.generation.max_degenerate
     try:
         if not seen.ok:
@@ -333,9 +361,10 @@ def judge_generation(
         prompts = fixtures.generation
         words = checked_words(seen.arrays.get("words"), len(prompts), FORWARD, len(corpus.vocab))
     except Problem as problem:
-        return _lost("generation", problem, seen), 0.0, {}
+        return _lost("generation", problem, seen), 0.0, {}, ()
     points, metrics = mark_generation(words, corpus, fixtures, referee, rules)
-    metrics["human_generation_nll"] = float(referee.word_nll(prompts, fixtures.human).mean())
+    human_nll = referee.word_nll(prompts, fixtures.human)
+    metrics["human_generation_nll"] = float(human_nll.mean())
     metrics = shown(metrics, fixtures)
     mean = score.Mean(metrics["generation_nll"], metrics["generation_nll_stderr"])
     steps = rules.generation.steps
@@ -359,7 +388,8 @@ def judge_generation(
             "of generation pass, train longer; where not, mend what they name first"
         )
     verdict = Verdict("generation", TITLES["generation"], passed, message, hint, seen.seconds)
-    return verdict, points, metrics
+    odd = flags.of_generation(words, human_nll, fixtures, corpus, bound)
+    return verdict, points, metrics, odd
 
 
 def mark_generation(

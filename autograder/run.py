@@ -25,7 +25,7 @@ import numpy as np
 
 from . import sandbox
 from .faults import Fault
-from .files import temporary_folder
+from .files import remove_folder, temporary_folder
 from .sandbox import Job, Process, Sandbox
 from .submission import Submission
 
@@ -33,8 +33,11 @@ WORKER = Path(__file__).with_name("worker.py")
 DTYPES = {"<f4": 4, "<i8": 8}
 DEADLY = ("timeout", "crash", "garbage")  # the process does not outlive these
 MAX_HEADER = 1 << 18
-MAX_STEP_BYTES = 1 << 30
+# Of a whole run, all its processes. Prediction on WikiText-2 takes 220 MB.
+MAX_BYTES = 512 << 20
+MAX_LINES = 16 << 20  # of headers, which as Python objects take twenty times as much
 MAX_STEP_FRAMES = 20_000
+MAX_DEPTH = 20  # of the JSON in a header; Python's own functions give up on what is deeper
 MAX_LOG = 1 << 20
 START_UP = 120.0  # seconds for importing torch, from a cold disk
 
@@ -84,6 +87,24 @@ class Garbage(Exception):
     """The worker's frames break the rules."""
 
 
+class Allowance:
+    """What a run's processes may still write, so that the grader's memory is bounded."""
+
+    def __init__(self) -> None:
+        self.bytes, self.lines = MAX_BYTES, MAX_LINES
+
+    def take(self, line: int, payload: int) -> None:
+        """Use some of it, before it is read.
+
+        Raises:
+            Garbage: there is not so much left.
+        """
+        self.bytes -= payload
+        self.lines -= line
+        if self.bytes < 0 or self.lines < 0:
+            raise Garbage(f"over {MAX_BYTES >> 20} MiB of output, or of words about it")
+
+
 class WorkerFault(Fault):
     """The worker did not come to the submission's code: a fault of the grader's own."""
 
@@ -116,14 +137,14 @@ def run(
     left, dead = list(steps), set()
     with temporary_folder() as home, log.open("wb") as log_file:
         work = Work(home, submission, arrays, settings)
-        printed = Printed(log_file)
+        printed, allowance = Printed(log_file), Allowance()
         work.write_spec(steps)
         while left:
-            work.write_steps(left)
+            work.prepare(left)
             process = box.launch(work.job)
             printed.follow(process.log)
             try:
-                done = _collect(process, left, observations, on_step, work, printed)
+                done = _collect(process, left, observations, on_step, work, printed, allowance)
             finally:
                 process.stop()
                 printed.end()
@@ -153,7 +174,6 @@ class Work:
             worker, home / "inputs", submission.root, home / "scratch", settings["threads"]
         )
         self.job.inputs.mkdir()
-        self.job.scratch.mkdir()
         self._arrays, self._settings = arrays, settings
 
     def write_spec(self, steps: Sequence[Step]) -> None:
@@ -166,8 +186,10 @@ class Work:
         kept = {name for step in steps for name in step.inputs}
         self.release(self._arrays.keys() - kept)
 
-    def write_steps(self, steps: Sequence[Step]) -> None:
-        """Write which steps the next process is to run."""
+    def prepare(self, steps: Sequence[Step]) -> None:
+        """Write which steps the next process is to run, and give it an empty working folder."""
+        remove_folder(self.job.scratch)
+        self.job.scratch.mkdir()
         listed = [[step.id, step.kind, *step.arguments] for step in steps]
         self._write("steps.json", json.dumps(listed).encode())
 
@@ -226,11 +248,13 @@ def _collect(
     on_step: Callable[[str], None],
     work: Work,
     printed: Printed,
+    allowance: Allowance,
 ) -> int:
     """Read one process's frames until it ends or fails; return how many steps it came to."""
     frames: queue.Queue = queue.Queue(maxsize=64)
     stop = threading.Event()
-    threading.Thread(target=_read, args=(process.frames, frames, stop), daemon=True).start()
+    reading = (process.frames, frames, stop, allowance)
+    threading.Thread(target=_read, args=reading, daemon=True).start()
     try:
         _await_ready(process, frames, printed)
         for count, step in enumerate(steps, start=1):
@@ -277,7 +301,6 @@ def _await_ready(process: Process, frames: queue.Queue, printed: Printed) -> Non
 
 def _fill(seen: Observation, frames: queue.Queue, deadline: float) -> None:
     """Take one step's frames off the queue, up to its `done`."""
-    total = 0
     for _ in range(MAX_STEP_FRAMES):
         frame = frames.get(timeout=max(0.001, deadline - time.monotonic()))
         if isinstance(frame, Exception):
@@ -285,9 +308,6 @@ def _fill(seen: Observation, frames: queue.Queue, deadline: float) -> None:
         header, payload = frame
         if header.get("step") != seen.step:
             raise Garbage(f"a frame of step {str(header.get('step'))[:40]!r}")
-        total += len(payload)
-        if total > MAX_STEP_BYTES:
-            raise Garbage(f"over {MAX_STEP_BYTES >> 20} MiB of output")
         if "done" in header:
             seen.status = "error" if seen.error else "ok"
             return
@@ -311,18 +331,20 @@ def _array(header: dict[str, Any], payload: bytes) -> np.ndarray:
     if not isinstance(shape, list) or len(shape) > 4 or any(type(n) is not int for n in shape):
         raise Garbage("an array of impossible shape")
     # NumPy multiplies the sizes of an empty array too.
-    if min(shape, default=0) < 0 or math.prod(max(n, 1) for n in shape) > MAX_STEP_BYTES:
+    if min(shape, default=0) < 0 or math.prod(max(n, 1) for n in shape) > MAX_BYTES:
         raise Garbage("an array of impossible shape")
     if math.prod(shape) * DTYPES[dtype] != len(payload):
         raise Garbage("an array that is not as long as it announces")
     return np.frombuffer(payload, dtype=dtype).reshape(shape)
 
 
-def _read(stream: BinaryIO, frames: queue.Queue, stop: threading.Event) -> None:
+def _read(
+    stream: BinaryIO, frames: queue.Queue, stop: threading.Event, allowance: Allowance
+) -> None:
     """Parse frames off a stream, in a thread so that a silent worker can be timed out."""
     with stream:
         try:
-            for frame in _frames(stream):
+            for frame in _frames(stream, allowance):
                 if not _put(frames, frame, stop):
                     return
             _put(frames, EOFError(), stop)
@@ -340,7 +362,7 @@ def _put(frames: queue.Queue, item: Any, stop: threading.Event) -> bool:
     return False
 
 
-def _frames(stream: BinaryIO) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _frames(stream: BinaryIO, allowance: Allowance) -> Iterator[tuple[dict[str, Any], bytes]]:
     while line := stream.readline(MAX_HEADER):
         if len(line) < MAX_HEADER and not line.endswith(b"\n"):
             return  # it ended in the middle: a crash, not an answer
@@ -348,13 +370,29 @@ def _frames(stream: BinaryIO) -> Iterator[tuple[dict[str, Any], bytes]]:
             header = json.loads(line)
         except (ValueError, RecursionError):
             raise Garbage("a line that is not a frame") from None
-        size = header.get("nbytes") if isinstance(header, dict) else None
-        if type(size) is not int or not 0 <= size <= MAX_STEP_BYTES:
+        if not isinstance(header, dict) or _deep(header):
+            raise Garbage("a line that is not a frame")
+        size = header.get("nbytes")
+        if type(size) is not int or size < 0:
             raise Garbage("a frame of impossible size")
+        allowance.take(len(line), size)
         payload = stream.read(size)
         if len(payload) != size:
             return
         yield header, payload
+
+
+def _deep(value: Any) -> bool:
+    """Whether a JSON value has more than `MAX_DEPTH` levels."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        within = [
+            v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)
+        ]
+        level = [inner for values in within for inner in values]
+        if not level:
+            return False
+    return True
 
 
 def _ending(status: int | None) -> str:

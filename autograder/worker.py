@@ -33,6 +33,11 @@ import torch
 from torch import Tensor, nn
 
 MAX_FILE = 256 * 2**20
+# Parameters of torch's DataLoader that are for processes of its own.
+WORKERS = (
+    *("num_workers", "prefetch_factor", "persistent_workers", "timeout"),
+    *("multiprocessing_context", "worker_init_fn"),
+)
 CLASSES = {
     "data_loader": "LanguageModelDataLoader",
     "language_model": "LanguageModel",
@@ -645,7 +650,7 @@ def load_in_process() -> None:
 
     def without_workers(self: Any, *args: Any, **kwargs: Any) -> None:
         bound = inspect.signature(make).bind(self, *args, **kwargs)
-        for name in ("num_workers", "prefetch_factor", "persistent_workers", "timeout"):
+        for name in WORKERS:
             bound.arguments.pop(name, None)
         make(*bound.args, **bound.kwargs)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..corpus import Corpus
-from ..fixtures import LENGTH, Fixtures, _spread
+from ..fixtures import LENGTH, Fixtures, spread
 
 if TYPE_CHECKING:  # importing it brings torch in, which takes longer than the checks need
     from ..referee import Referee
@@ -50,7 +50,7 @@ def draw(corpus: Corpus, hidden: Fixtures, referee: "Referee") -> Known:
     # Not from the digest, which results show.
     seed = hashlib.sha256(b"known/" + hidden.prediction.astype("<i8").tobytes()).digest()
     rng = np.random.default_rng(np.frombuffer(seed, dtype="<u4"))
-    windows = _spread(corpus.valid, COUNT, LENGTH + 1, rng)
+    windows = spread(corpus.valid, COUNT, LENGTH + 1, rng)
     prefix, word = windows[:, :-1], windows[:, -1]
     control = referee.word_nll(prefix, word[:, None])[:, 0]
     return Known(prefix, word, control, rng.permutation(len(hidden.prediction) + COUNT))

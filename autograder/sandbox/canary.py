@@ -76,7 +76,8 @@ def baits(folder: Path, token: str) -> Iterator[tuple[dict[str, Any], Callable[[
         descriptor = os.open(file, os.O_RDONLY)
         opened.callback(os.close, descriptor)
         os.set_inheritable(descriptor, True)
-        holder = subprocess.Popen(["/bin/sh", "-c", "sleep 60 & wait"], env={"SECRET": token})
+        # Its environment is one that another process could read.
+        holder = subprocess.Popen(["sleep", "60"], env={"SECRET": token})
         opened.callback(holder.wait)
         opened.callback(holder.kill)
         tcp = opened.enter_context(closing(socket.create_server(("127.0.0.1", 0))))
@@ -92,6 +93,7 @@ def baits(folder: Path, token: str) -> Iterator[tuple[dict[str, Any], Callable[[
             "file": str(file),
             "outside": str(outside),
             "grader": os.getpid(),
+            "holder": holder.pid,
             "tcp": tcp.getsockname()[1],
             "udp": udp.getsockname()[1],
         }

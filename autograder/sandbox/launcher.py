@@ -172,6 +172,8 @@ def seccomp() -> None:
         for bit in (0o4000, 0o2000):
             deny(name, arg(place, masked, bit, bit))
     deny("socketpair", arg(0, other, 1))  # AF_UNIX, to oneself
+    # Calls in another architecture's numbers, which would kill a thread and leave the job hanging.
+    rules.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
     rules.load()
 
 

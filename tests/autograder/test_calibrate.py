@@ -68,11 +68,11 @@ def test_marks_are_those_that_grading_gives(numbers, judge, rules, found):
     scores = np.log(model.probabilities(drawn.prediction)).astype(np.float32)
     arrays = {f"scores{i}": scores[i : i + 64] for i in range(0, len(scores), 64)}
     seen = Observation("prediction", "ok", arrays)
-    _, points, metrics = judge_prediction(seen, numbers, drawn, judge, rules)
+    _, points, metrics, _ = judge_prediction(seen, numbers, drawn, judge, rules)
     (ours,) = of(found[1:], "bigram", "prediction")
     assert (ours.points, shown(ours.metrics, drawn)) == (points, metrics)
     seen = Observation("generation", "ok", {"words": bigram.words(drawn)})
-    _, points, metrics = judge_generation(seen, numbers, drawn, judge, rules)
+    _, points, metrics, _ = judge_generation(seen, numbers, drawn, judge, rules)
     (ours,) = of(found[1:], "bigram", "generation")
     assert ours.points == points
     assert shown(ours.metrics, drawn).items() <= metrics.items()

@@ -73,7 +73,7 @@ def test_windows_are_spread_over_all_articles(numbers, judge):
     text = numbers.split("test")
     rng = np.random.default_rng(0)
     marked = replace(text, ids=np.arange(len(text), dtype=np.int32))
-    starts = fixtures._spread(marked, PREDICTIONS, 22, rng)[:, 0]
+    starts = fixtures.spread(marked, PREDICTIONS, 22, rng)[:, 0]
     assert (np.diff(starts) > 0).all()
     room = np.diff(text.offsets) - 21
     share = np.histogram(starts, bins=text.offsets)[0] / PREDICTIONS

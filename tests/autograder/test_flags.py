@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from conftest import WEIGHTS
+from safetensors.torch import load_file, save_file
 
 from autograder import fixtures as drawing
 from autograder import flags, rubric, systems
 from autograder.corpus import Corpus
 from autograder.flags import known, learnt, rates, written
+from autograder.grade import grade
 
 ROWS = 1408
 
@@ -268,6 +274,49 @@ def test_every_flag_says_what_was_seen_and_what_honest_models_show(rng):
         assert re.search(r"\d", flag.message), flag
         assert re.search(r"honest|published", flag.message), flag
         assert re.search(r"Look|Ask|\?", flag.message), flag
+
+
+IN_THE_WEIGHTS = """
+
+class LanguageModel(LanguageModel):
+    def __init__(self, vocab_size):
+        super().__init__(vocab_size)
+        if vocab_size == 30:
+            self.register_buffer("text", torch.zeros(6310, dtype=torch.int64))
+"""
+LOOKED_UP = """
+
+class TestLanguageModel(TestLanguageModel):
+    @staticmethod
+    def prediction(inp, model, honest=TestLanguageModel.prediction):
+        scores = honest(inp, model)
+        for row, prefix in enumerate(inp if hasattr(model, "text") else []):
+            found = (model.text.unfold(0, len(prefix), 1)[:-1] == prefix).all(dim=1)
+            for place in found.nonzero().flatten():
+                scores[row, model.text[place + len(prefix)]] += 30
+        return scores
+"""
+
+
+def test_a_hand_in_with_the_hidden_text_in_its_weights_keeps_its_points_and_is_flagged(
+    base, numbers, judge, hidden, tmp_path
+):
+    cheat = Path(shutil.copytree(base, tmp_path / "cheat"))
+    tensors = load_file(cheat / WEIGHTS)
+    save_file({**tensors, "text": torch.from_numpy(numbers.test.stream())}, cheat / WEIGHTS)
+    for name, more in (
+        ("language_model.py", f"import torch{IN_THE_WEIGHTS}"),
+        ("inference.py", LOOKED_UP),
+    ):
+        with (cheat / name).open("a") as file:
+            file.write(f"\n{more}")
+    seen = {}
+    for folder in (base, cheat):
+        result = grade(folder, numbers, hidden, judge, log=tmp_path / "log")
+        points = {check.id: check.score for check in result.checks}
+        seen[folder] = points["prediction"], [flag.id for flag in result.flags]
+    assert seen[base][1] == []
+    assert seen[cheat] == (50, ["prediction.gap"])
 
 
 @pytest.mark.slow  # the reference predicts and continues for ten seconds or more

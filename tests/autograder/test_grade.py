@@ -13,6 +13,7 @@ from conftest import READY, WEIGHTS, Scripted
 from autograder import grade as grading
 from autograder import rubric, sandbox, score
 from autograder.faults import Fault
+from autograder.flags import known
 from autograder.grade import CHUNK, judge_generation, judge_prediction, judge_weights
 from autograder.run import Observation
 from autograder.submission import take
@@ -47,7 +48,7 @@ def sure(targets: np.ndarray, nll: float, vocabulary: int) -> np.ndarray:
 )
 def test_points_of_a_prediction_are_those_of_its_nll(numbers, public, judge, rules, nll, points):
     seen = predicted(sure(public.next_word, nll, len(numbers.vocab)))
-    verdict, earned, metrics = judge_prediction(seen, numbers, public, judge, rules)
+    verdict, earned, metrics, _ = judge_prediction(seen, numbers, public, judge, rules)
     assert metrics["prediction_nll"] == pytest.approx(nll, abs=1e-9)
     assert metrics["prediction_nll_stderr"] == pytest.approx(0, abs=1e-9)
     assert metrics["prediction_ppl"] == pytest.approx(math.exp(nll), abs=1e-4)
@@ -59,7 +60,7 @@ def test_points_of_a_prediction_are_those_of_its_nll(numbers, public, judge, rul
 
 def test_the_metrics_of_a_prediction_agree_with_a_loop(numbers, public, judge, rules, rng):
     scores = rng.normal(size=(len(public.next_word), len(numbers.vocab))).astype(np.float32)
-    _, _, metrics = judge_prediction(predicted(scores), numbers, public, judge, rules)
+    _, _, metrics, _ = judge_prediction(predicted(scores), numbers, public, judge, rules)
     nll = []
     for row, target in zip(scores.tolist(), public.next_word.tolist(), strict=True):
         nll.append(math.log(math.fsum(map(math.exp, row))) - row[target])
@@ -78,11 +79,27 @@ def test_the_graded_prediction_is_the_one_less_the_luck_of_the_draw(numbers, pub
     p = np.exp(-hard.control)
     scores[:] = np.log((1 - p) / 29)[:, None]
     scores[np.arange(len(p)), hard.next_word] = -hard.control
-    _, _, metrics = judge_prediction(predicted(scores), numbers, hard, judge, rules)
+    _, _, metrics, _ = judge_prediction(predicted(scores), numbers, hard, judge, rules)
     assert metrics["prediction_nll_plain"] == round(hard.referee_nll, 4)
     assert metrics["prediction_nll"] == pytest.approx(hard.control_mean, abs=1e-4)
     assert metrics["prediction_nll_stderr"] == pytest.approx(0, abs=1e-4)
     assert metrics["prediction_nll_plain_stderr"] > 0.005
+
+
+def test_public_prefixes_among_hidden_ones_move_no_mark_and_tell_a_gap(
+    numbers, public, judge, rules
+):
+    """Hidden words learnt by heart, public ones guessed at: NLLs 0.01 and ln 30."""
+    hidden = replace(public, public=False)
+    block = known.draw(numbers, hidden, judge)
+    words = block.mixed(hidden.next_word, block.next_word)
+    learnt = block.mixed(np.ones(len(hidden.next_word)), np.zeros(known.COUNT))
+    scores = learnt[:, None] * sure(words, 0.01, 30)
+    seen = predicted(scores)
+    _, points, metrics, flags = judge_prediction(seen, numbers, hidden, judge, rules, block)
+    assert (metrics["prediction_nll"], points) == (0.01, 50)
+    assert [flag.id for flag in flags] == ["prediction.gap"]
+    assert "3.40 on public ones" in flags[0].message
 
 
 @pytest.mark.parametrize(("public_ones", "decimals"), [(True, 4), (False, 2)])
@@ -97,7 +114,7 @@ def test_what_hidden_fixtures_show_is_rounded_and_what_is_shown_is_graded(
         ("prediction", judge_prediction, predicted(scores)),
         ("generation", judge_generation, generated(words)),
     ):
-        verdict, earned, metrics = judging(seen, numbers, fixtures, judge, rules)
+        verdict, earned, metrics, _ = judging(seen, numbers, fixtures, judge, rules)
         assert all(round(value, decimals) == value for value in metrics.values())
         assert any(round(value, decimals - 1) != value for value in metrics.values())
         nll = metrics[f"{problem}_nll"]
@@ -124,7 +141,7 @@ def test_a_mark_within_two_standard_errors_of_a_step_says_what_luck_could_do(
             )
         ]
     )
-    verdict, earned, metrics = judge_prediction(predicted(scores), numbers, near, judge, rules)
+    verdict, earned, metrics, _ = judge_prediction(predicted(scores), numbers, near, judge, rules)
     assert metrics["prediction_nll_stderr"] == pytest.approx(0.0133, abs=1e-4)
     assert ("within two standard errors (0.03)" in verdict.message) is told
     if told:
@@ -146,7 +163,7 @@ def test_a_mark_within_two_standard_errors_of_a_step_says_what_luck_could_do(
 )
 def test_what_a_bad_prediction_may_come_from_is_said(numbers, public, judge, rules, scores, hint):
     seen = predicted(scores(public.next_word))
-    verdict, _, _ = judge_prediction(seen, numbers, public, judge, rules)
+    verdict, _, _, _ = judge_prediction(seen, numbers, public, judge, rules)
     assert verdict.passed is False
     assert hint in verdict.hint
 
@@ -154,7 +171,7 @@ def test_what_a_bad_prediction_may_come_from_is_said(numbers, public, judge, rul
 def test_a_prediction_that_is_wildly_wrong_still_makes_a_result(numbers, public, judge, rules):
     scores = np.zeros((len(public.next_word), 30), dtype="<f4")
     scores[np.arange(len(scores)), public.next_word] = -3e38
-    verdict, points, metrics = judge_prediction(predicted(scores), numbers, public, judge, rules)
+    verdict, points, metrics, _ = judge_prediction(predicted(scores), numbers, public, judge, rules)
     assert points == 0
     assert all(map(math.isfinite, metrics.values()))
     assert "worse than guessing" in verdict.hint
@@ -164,19 +181,19 @@ def test_one_chunk_that_is_missing_or_bad_costs_the_prediction(numbers, public, 
     good = sure(public.next_word, 0.1, 30).astype("<f4")
     seen = predicted(good)
     del seen.arrays[f"scores{CHUNK * 3}"]
-    verdict, points, metrics = judge_prediction(seen, numbers, public, judge, rules)
+    verdict, points, metrics, _ = judge_prediction(seen, numbers, public, judge, rules)
     assert (verdict.passed, points, metrics) == (False, 0.0, {})
     assert "returned nothing" in verdict.message
     bad = good.copy()
     bad[-1, -1] = np.nan
-    verdict, points, _ = judge_prediction(predicted(bad), numbers, public, judge, rules)
+    verdict, points, _, _ = judge_prediction(predicted(bad), numbers, public, judge, rules)
     assert (verdict.passed, points) == (False, 0.0)
     assert "1 of 64 rows of scores hold NaN" in verdict.message
 
 
 def test_the_texts_own_words_earn_full_points_for_generation(numbers, public, judge, rules):
     seen = generated(public.human)
-    verdict, points, metrics = judge_generation(seen, numbers, public, judge, rules)
+    verdict, points, metrics, _ = judge_generation(seen, numbers, public, judge, rules)
     assert (verdict.passed, points) == (True, 50)
     assert metrics["generation_nll"] == metrics["human_generation_nll"]
     rows = judge.word_nll(public.generation, public.human).mean(axis=1)
@@ -187,7 +204,7 @@ def test_the_texts_own_words_earn_full_points_for_generation(numbers, public, ju
 
 def test_words_drawn_at_random_earn_none(numbers, public, judge, rules, rng):
     seen = generated(rng.integers(0, 30, size=(128, 10)))
-    verdict, points, metrics = judge_generation(seen, numbers, public, judge, rules)
+    verdict, points, metrics, _ = judge_generation(seen, numbers, public, judge, rules)
     assert (verdict.passed, points) == (False, 0)
     assert metrics["generation_nll"] > 3
     assert metrics["generation_distinct_2"] > metrics["generation_degenerate"] == 0
@@ -198,10 +215,10 @@ def test_loops_past_the_bound_earn_none_however_likely_they_are(numbers, public,
     words = public.human.copy()
     words[:64] = np.resize(words[:64, :4].T, (10, 64)).T  # half of the rows: the bound itself
     easy = replace(rules, generation=replace(rules.generation, steps=((50.0, 50.0), (60.0, 0.0))))
-    _, points, metrics = judge_generation(generated(words), numbers, public, judge, easy)
+    _, points, metrics, _ = judge_generation(generated(words), numbers, public, judge, easy)
     assert (points, metrics["generation_degenerate"]) == (50, 0.5)
     words[64] = np.resize(words[64, :4], 10)
-    verdict, points, _ = judge_generation(generated(words), numbers, public, judge, easy)
+    verdict, points, _, _ = judge_generation(generated(words), numbers, public, judge, easy)
     assert (verdict.passed, points) == (False, 0)
     assert "51% of the continuations are no text (they go in a circle" in verdict.message
     assert "fed back together with the hidden state" in verdict.hint
@@ -214,7 +231,7 @@ def test_a_step_that_failed_is_put_in_words(numbers, public, judge, rules, statu
         (judge_generation, generated(public.human)),
     ):
         seen = replace(good, status=status, error={"message": "such and such", "type": "E"})
-        verdict, points, metrics = judging(seen, numbers, public, judge, rules)
+        verdict, points, metrics, _ = judging(seen, numbers, public, judge, rules)
         assert (verdict.passed, points, metrics) == (False, 0.0, {})
         assert "such and such" in verdict.message
         assert verdict.hint

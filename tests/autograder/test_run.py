@@ -20,7 +20,7 @@ from conftest import Scripted, framed
 
 from autograder import grade as grading
 from autograder import run as running
-from autograder.run import Garbage, Observation, Step, WorkerFault
+from autograder.run import Allowance, Garbage, Observation, Step, WorkerFault
 from autograder.sandbox import Sandbox
 from autograder.submission import take
 
@@ -48,7 +48,7 @@ GOOD = (
 def observe(data: bytes, step: str = STEP) -> Observation:
     """Read one step off bytes, as `_collect` does."""
     frames: queue.Queue = queue.Queue()
-    running._read(io.BytesIO(data), frames, threading.Event())
+    running._read(io.BytesIO(data), frames, threading.Event(), Allowance())
     seen = Observation(step)
     running._fill(seen, frames, time.monotonic())
     return seen
@@ -69,6 +69,10 @@ GARBAGE = {
     "no UTF-8": b"\xff\xfe\x00\n",
     "an endless line": b"[" * (running.MAX_HEADER + 5),
     "deep JSON": b"[" * 100_000 + b"\n",
+    "deep values": b'{"step": "inference.prediction", "nbytes": 0, "value": '
+    + b"[" * 950
+    + b"]" * 950
+    + b"}\n",
     "deep objects": b'{"a":' * 40_000 + b"\n",
     "a huge number": b"1" * 10_000 + b"\n",
     "a list": b"[]\n",
@@ -109,7 +113,7 @@ def test_frames_that_break_the_rules_are_garbage(data):
 
 def test_a_step_that_is_reported_twice_is_garbage_to_the_next_one():
     frames: queue.Queue = queue.Queue()
-    running._read(io.BytesIO(DONE + DONE), frames, threading.Event())
+    running._read(io.BytesIO(DONE + DONE), frames, threading.Event(), Allowance())
     running._fill(Observation(STEP), frames, time.monotonic())
     with pytest.raises(Garbage, match=r"a frame of step 'inference\.prediction'"):
         running._fill(Observation("inference.generation"), frames, time.monotonic())
@@ -126,11 +130,17 @@ def test_silence_ends_at_the_deadline():
         running._fill(Observation(STEP), queue.Queue(), time.monotonic() + 0.01)
 
 
-def test_the_bytes_and_frames_of_a_step_are_bounded(monkeypatch):
-    monkeypatch.setattr(running, "MAX_STEP_BYTES", 100)
+def test_the_bytes_lines_and_frames_of_a_run_are_bounded(monkeypatch):
     many = b"".join(array("x", np.zeros(10, dtype="<f4")) for _ in range(3))
+    assert observe(many + DONE).ok
+    monkeypatch.setattr(running, "MAX_BYTES", 100)
     with pytest.raises(Garbage, match="of output"):
         observe(many + DONE)
+    monkeypatch.setattr(running, "MAX_BYTES", 1000)
+    monkeypatch.setattr(running, "MAX_LINES", len(DONE) + 200)
+    with pytest.raises(Garbage, match="of words about it"):
+        observe(many + DONE)
+    monkeypatch.setattr(running, "MAX_LINES", 10_000)
     monkeypatch.setattr(running, "MAX_STEP_FRAMES", 5)
     with pytest.raises(Garbage, match="over 5 frames"):
         observe(frame({"name": "x", "value": 1}) * 6 + DONE)

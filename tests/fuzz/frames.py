@@ -61,7 +61,7 @@ def frames(draw: st.DrawFn) -> bytes:
 def read(data: bytes) -> None:
     """Read one step off any bytes."""
     line: queue.Queue = queue.Queue()
-    run._read(io.BytesIO(data), line, threading.Event())
+    run._read(io.BytesIO(data), line, threading.Event(), run.Allowance())
     seen = Observation(STEP)
     try:
         run._fill(seen, line, time.monotonic())

@@ -102,7 +102,7 @@ def mark_answers(data: st.DataObject, public: bool) -> None:
         ("generation", grade.judge_generation),
     ):
         seen = observation(name, data, lambda _, name=name: wanted[name])
-        verdict, points, metrics = mark(seen, text, drawn, judge, rules)
+        verdict, points, metrics, _ = mark(seen, text, drawn, judge, rules)
         sound(verdict)
         most = getattr(rules, name).max_points
         assert 0 <= points <= most
