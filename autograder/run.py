@@ -36,6 +36,7 @@ MAX_HEADER = 1 << 18
 # Of a whole run, all its processes. Prediction on WikiText-2 takes 220 MB.
 MAX_BYTES = 512 << 20
 MAX_LINES = 16 << 20  # of headers, which as Python objects take twenty times as much
+TOO_MUCH = f"over {MAX_BYTES >> 20} MiB of output, or of words about it"
 MAX_STEP_FRAMES = 20_000
 MAX_DEPTH = 20  # of the JSON in a header; Python's own functions give up on what is deeper
 MAX_LOG = 1 << 20
@@ -101,8 +102,13 @@ class Allowance:
         """
         self.bytes -= payload
         self.lines -= line
-        if self.bytes < 0 or self.lines < 0:
-            raise Garbage(f"over {MAX_BYTES >> 20} MiB of output, or of words about it")
+        if self.spent:
+            raise Garbage(TOO_MUCH)
+
+    @property
+    def spent(self) -> bool:
+        """Whether more was asked for than there was."""
+        return self.bytes < 0 or self.lines < 0
 
 
 class WorkerFault(Fault):
@@ -155,6 +161,11 @@ def run(
                 if dead & set(step.needs):
                     dead.add(step.id)  # it is not run, so nor is what needs it
                     left.remove(step)
+            if allowance.spent:  # another process could not even say that it has come up
+                for step in left:
+                    observations[step.id].status = "garbage"
+                    observations[step.id].error = {"message": TOO_MUCH}
+                break
     return observations
 
 

@@ -261,7 +261,9 @@ def saves(seen: Observation) -> str:
         )
     saved, loaded = seen.arrays.get("saved"), seen.arrays.get("loaded")
     if saved is None or loaded is None:
-        raise NotRun(f"wrote {told(files[0])}, which is no .safetensors file and no state dict: not read back")
+        raise NotRun(
+            f"wrote {told(files[0])}, which is no .safetensors file and no state dict: not read back"
+        )
     if saved.shape != loaded.shape or not np.allclose(
         saved, loaded, rtol=1e-3, atol=1e-3, equal_nan=True
     ):

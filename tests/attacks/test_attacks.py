@@ -12,20 +12,6 @@ from tests.attacks import world
 from tests.attacks.attack import Attack, Attacks, load, scores, unproved
 
 ATTACKS = load()
-# What still wins; each is to be stopped, and then to be struck off here.
-OPEN = {
-    ("T1", "headers that swell in memory"),
-    ("T2", "headers that swell in memory"),
-    ("T3", "headers that swell in memory"),
-    ("T1", "arrays that add up over the steps"),
-    ("T2", "arrays that add up over the steps"),
-    ("T3", "arrays that add up over the steps"),
-    ("T5", "headers that swell in memory"),
-    ("T5", "arrays that add up over the steps"),
-    ("T3", "fills the disk"),
-    ("T3", "folders deeper than a path is long"),
-    ("T3", "fills the disk where no path leads"),
-}
 OFFICIAL = ("T1", "T2", "T3")
 LINES = {
     "read a fixture by path",
@@ -64,8 +50,7 @@ def cases(tiers: tuple[str, ...]) -> list:
 
 
 def marks(attack: Attack, tier: str) -> list:
-    known = [pytest.mark.xfail(strict=True)] if (tier, attack.name) in OPEN else []
-    return known + ([] if attack.quick(tier) else [pytest.mark.slow])
+    return [] if attack.quick(tier) else [pytest.mark.slow]
 
 
 @pytest.fixture(scope="session")

@@ -405,6 +405,19 @@ frame(step, done=1)
     assert (tmp_path / "log").read_text() == "said by a\n"
 
 
+def test_a_run_that_wrote_too_much_gets_no_further_and_is_no_fault(work, monkeypatch):
+    monkeypatch.setattr(running, "MAX_LINES", 2000)
+    seen = work(
+        'frame(step, name="x", value="x" * 3000 * (step == "b"))\nframe(step, done=1)',
+    )
+    assert {step: o.status for step, o in seen.items()} == {
+        "a": "ok",
+        "b": "garbage",
+        "c": "garbage",
+    }
+    assert "of output" in seen["c"].error["message"]
+
+
 def test_no_more_than_the_first_of_a_flood_is_kept(work, tmp_path, monkeypatch):
     monkeypatch.setattr(running, "MAX_LOG", 1000)
     seen = work('print("x" * 10_000_000, file=sys.stderr, flush=True)\nframe(step, done=1)')
