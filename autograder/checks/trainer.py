@@ -262,7 +262,7 @@ def saves(seen: Observation) -> str:
     saved, loaded = seen.arrays.get("saved"), seen.arrays.get("loaded")
     if saved is None or loaded is None:
         raise NotRun(
-            f"wrote {told(files[0])}, which is no .safetensors file and no state dict: not read back"
+            f"wrote {told(files[0])}, which is neither .safetensors nor a state dict: unread"
         )
     if saved.shape != loaded.shape or not np.allclose(
         saved, loaded, rtol=1e-3, atol=1e-3, equal_nan=True
