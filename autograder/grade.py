@@ -96,6 +96,8 @@ def grade(
         name, digest = source.resolve().name, ""
         if submission is None:
             verdicts.append(Verdict("submission.read", "the hand-in can be read", False, *error))
+            # So that it is graded out of as many points as the others.
+            verdicts += [Verdict(id, id, None, "not run") for id in rules.checks]
             seen = {}
         else:
             name, digest = submission.name, submission.digest

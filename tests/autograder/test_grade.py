@@ -280,6 +280,17 @@ def test_a_hand_in_that_cannot_be_read_gets_a_result_that_says_so(numbers, publi
     assert "make handin" in result.checks[0].hint
 
 
+def test_a_hand_in_that_cannot_be_read_is_graded_out_of_as_much_as_others(
+    numbers, public, judge, tmp_path
+):
+    (tmp_path / "team.zip").write_bytes(b"PK\3\4 not a zip")
+    path, log = tmp_path / "rubric.toml", tmp_path / "log"
+    path.write_text(rubric.DEFAULT.read_text() + '"data_loader.import" = 7\n')
+    source = tmp_path / "team.zip"
+    result = grading.grade(source, numbers, public, judge, log=log, rubric_path=path)
+    assert (result.score, result.max_score) == (0, 107)
+
+
 def test_points_for_checks_come_from_the_rubric(base, numbers, public, judge, tmp_path):
     path = tmp_path / "rubric.toml"
     path.write_text(rubric.DEFAULT.read_text() + '"data_loader.import" = 7\n')
