@@ -133,6 +133,8 @@ def namespaces(root: bool) -> list[str]:
 def mounts(job: Job) -> list[str]:
     """Return bwrap's options for the file system that the process sees."""
     options = ["--ro-bind", "/usr", "/usr"]
+    # Before the interpreter, which may lie below it.
+    options += ["--perms", "1777", "--size", str(LIMITS.scratch), "--tmpfs", "/tmp"]
     for name in SYSTEM:
         path = Path(name)
         if path.is_symlink():
@@ -147,7 +149,6 @@ def mounts(job: Job) -> list[str]:
     return [
         *options,
         *("--proc", "/proc", "--dev", "/dev"),
-        *("--perms", "1777", "--size", str(LIMITS.scratch), "--tmpfs", "/tmp"),
         *("--perms", "1777", "--size", half, "--tmpfs", "/dev/shm"),
         *("--ro-bind", str(LAUNCHER), "/launcher.py", "--ro-bind", str(job.worker), "/worker.py"),
         *("--ro-bind", str(job.inputs), "/inputs"),
