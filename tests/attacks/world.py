@@ -147,7 +147,9 @@ def script(tier: str, desk: Path) -> str:
     """Return the shell commands that lay out a world's file system and then start "$@"."""
     kept = [str(path) for path in prefixes()]
     fresh = {"/tmp": "1777", "/var/tmp": "1777", "/dev/shm": "1777", "/home": "755"}
-    fresh |= {folder: "755" for path in kept if (folder := private_parent(Path(path)))}
+    for folder in filter(None, (private_parent(Path(path)) for path in kept)):
+        if not any(Path(folder).is_relative_to(place) for place in fresh):
+            fresh[folder] = "755"
     lines = ["mount -t tmpfs -o mode=755 tmpfs /mnt", f"mkdir {DESK}"]
     lines += [f"mount --bind '{desk}' {DESK}"]
     # The interpreter is bound aside before empty folders go over what may hold it, and then back.
