@@ -13,11 +13,14 @@
 
 import platform
 import sys
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from ..faults import Fault
 from .process import LIMITS, Job, Process
+
+if TYPE_CHECKING:
+    from .warm import ForkServer
 
 __all__ = ["TIERS", "Chosen", "Job", "Process", "Sandbox", "SandboxError", "choose", "practice"]
 
@@ -38,8 +41,8 @@ class Sandbox(Protocol):
     def missing(self) -> str:
         """Return what it lacks here, with what to do about it; "" where nothing is known."""
 
-    def launch(self, job: Job) -> Process:
-        """Start a worker."""
+    def launch(self, job: Job, forks: "ForkServer | None" = None) -> Process:
+        """Start a worker, as a fork where there is something to fork from."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Chosen:
     box: Sandbox
     stopped: int
     over: dict[str, str]
+    forks: "ForkServer | None" = None
 
     @property
     def tier(self) -> str:
@@ -62,11 +66,12 @@ class Chosen:
 
     def launch(self, job: Job) -> Process:
         """Start a worker."""
-        return self.box.launch(job)
+        return self.box.launch(job, self.forks)
 
     def facts(self) -> dict[str, str]:
         """Return what a result says about it."""
         facts = {"tier": self.tier, "sandbox": self.box.about}
+        facts["worker"] = "a new process" if self.forks is None else "a fork of a warm process"
         if self.tier != "T5":
             facts["canary"] = f"{self.stopped} of {self.stopped} attempts stopped"
             facts["limits"] = (
@@ -95,12 +100,16 @@ def practice() -> Chosen:
     return Chosen(tiers()[-1], 0, {})
 
 
-def choose(wanted: str = "auto", official: bool = False) -> Chosen:
+def choose(
+    wanted: str = "auto", official: bool = False, forks: "ForkServer | None" = None
+) -> Chosen:
     """Return the best tier that holds here.
 
     Args:
         wanted: "auto", or a tier that has to be this one.
         official: whether only tiers will do whose grades may be official.
+        forks: what workers are to be forked from. They are new processes all the same where a
+            fork does not hold.
 
     Raises:
         SandboxError: none does; the message says why for each, and what to do.
@@ -113,12 +122,19 @@ def choose(wanted: str = "auto", official: bool = False) -> Chosen:
             over[box.tier] = problem
             continue
         if box.tier == "T5":
-            return Chosen(box, 0, over)
+            return Chosen(box, 0, over, None if forks is None or forks.missing() else forks)
         from . import canary
 
         found = canary.findings(box)
         if not found:
-            return Chosen(box, canary.COUNT, over)
+            cold = Chosen(box, canary.COUNT, over)
+            if (
+                forks is None
+                or forks.missing()
+                or canary.findings(warm := replace(cold, forks=forks))
+            ):
+                return cold
+            return warm
         over[box.tier] = "; ".join(found)
     if not over:
         over[wanted] = "it is not for this system, or not for official grades"

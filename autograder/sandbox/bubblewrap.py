@@ -12,15 +12,29 @@ import os
 import select
 import shutil
 import signal
-import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..faults import Fault
-from .process import LIMITS, Job, Process, environment, python, show, start
+from .process import (
+    LAUNCHER,
+    LIMITS,
+    Child,
+    Job,
+    Process,
+    Program,
+    Started,
+    environment,
+    python,
+    show,
+    start,
+)
 from .settings import lacking, launcher_settings, prefixes
 from .users import User
 
-LAUNCHER = Path(__file__).with_name("launcher.py")
+if TYPE_CHECKING:
+    from .warm import ForkServer
+
 GONE_SECONDS = 10.0
 INSTALL = (
     "install it: apt install bubblewrap (Debian, Ubuntu), dnf install bubblewrap (Fedora, RHEL), "
@@ -32,6 +46,18 @@ ETC = tuple(
         Path, ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/sys/devices/system/cpu")
     )
 )
+
+# Keeps namespaces there for a fork to join, and says when they are ready.
+PLACEHOLDER = ("/bin/sh", "-c", "echo; exec sleep 2147483647")
+FLAGS = {
+    "mnt": 0x00020000,
+    "cgroup": 0x02000000,
+    "uts": 0x04000000,
+    "ipc": 0x08000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "net": 0x40000000,
+}  # sched.h
 
 
 class Bubblewrap:
@@ -54,22 +80,25 @@ class Bubblewrap:
             return f"there is no bwrap: {INSTALL}"
         return ""
 
-    def launch(self, job: Job) -> Process:
-        """Start the worker on a job; `job.scratch` stays empty, for it writes in memory."""
+    def launch(self, job: Job, forks: "ForkServer | None" = None) -> Process:
+        """Start the worker on a job; `job.scratch` stays empty, for it writes in memory.
+
+        A fork is no program that bubblewrap could start: it joins the namespaces of a placeholder.
+        """
         show(job.worker, job.inputs, job.submission)
         user = User.take() if self.root else None
+        settings = launcher_settings(job, user.uid if user else None)
+        env = environment("/tmp", job.threads)
+        program = Program("/worker.py", ("/inputs", "/submission"), "/tmp", env, settings)
+        confined = [
+            *python("/launcher.py", json.dumps(settings)),
+            *python(program.script, *program.arguments),
+        ]
         told, tell = os.pipe()
         try:
-            settings = launcher_settings(job, user.uid if user else None)
-            command = [
-                *namespaces(self.root),
-                *mounts(job),
-                *("--info-fd", str(tell), "--"),
-                *python("/launcher.py", json.dumps(settings)),
-                *python("/worker.py", "/inputs", "/submission"),
-            ]
-            env = environment("/tmp", job.threads)
-            popen = start(command, env, pass_fds=(tell,))
+            command = [*namespaces(self.root), *mounts(job), "--info-fd", str(tell), "--"]
+            command += confined if forks is None else PLACEHOLDER
+            bwrap = start(command, env, pass_fds=(tell,))
         except BaseException:
             os.close(told)
             if user:
@@ -77,21 +106,42 @@ class Bubblewrap:
             raise
         finally:
             os.close(tell)
-        return Namespace(popen, told, user)
+        process = Namespace(bwrap, told, user)
+        if forks is not None:
+            process.join(forks, program)
+        return process
 
 
 class Namespace(Process):
-    """A worker in a process namespace, which ends with its first process."""
+    """A worker in namespaces, which end with the first process in them."""
 
-    def __init__(self, popen: subprocess.Popen, told: int, user: User | None) -> None:
-        super().__init__(popen)
-        self._user = user
+    def __init__(self, bwrap: Started, told: int, user: User | None) -> None:
+        super().__init__(bwrap)
+        self._bwrap, self._user = bwrap, user
         with os.fdopen(told, "rb") as file:
             about = file.read()  # "" where bwrap failed; what it says is in the log
+        self._about = json.loads(about) if about else {}
         self._init = None
         if about:
             with contextlib.suppress(ProcessLookupError):
-                self._init = os.pidfd_open(json.loads(about)["child-pid"])
+                self._init = os.pidfd_open(self._about["child-pid"])
+
+    def join(self, forks: "ForkServer", program: Program) -> None:
+        """Start a fork in the namespaces, in place of what bwrap was to start."""
+        # The line comes when all is mounted.
+        if self._init is None or not self._bwrap.stdout.readline():
+            return  # as bwrap says in the log, which the caller reads
+        flags = sum(flag for name, flag in FLAGS.items() if f"{name}-namespace" in self._about)
+        if self._user is None:
+            flags |= FLAGS["user"]
+        try:
+            self._child: Child = forks.start(program, (self._init, flags))
+        except BaseException:
+            self.stop()
+            raise
+        self.frames.close()
+        self.log.close()
+        self.frames, self.log = self._child.stdout, self._child.stderr
 
     def wait(self, seconds: float) -> int | None:
         """Wait for the end; bwrap tells a signal as 128 more than its number."""
@@ -100,7 +150,8 @@ class Namespace(Process):
 
     def stop(self) -> None:
         """Kill bwrap and the namespace's first process, and wait for the namespace's end."""
-        super().stop()
+        self._bwrap.end()
+        self._bwrap.wait()
         if self._init is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init, signal.SIGKILL)
@@ -109,6 +160,7 @@ class Namespace(Process):
             self._init = None
             if not gone:
                 raise Fault("a sandbox could not be ended")
+        super().stop()
         if self._user is not None:
             self._user.kill()
             self._user.release()

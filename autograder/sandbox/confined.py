@@ -9,18 +9,19 @@ would hide and this cannot: that a file exists, its size, and which processes ru
 """
 
 import contextlib
-import json
 import os
-import subprocess
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..files import OWN
-from .process import LIMITS, Job, Process, environment, python, show, start
+from .process import LIMITS, Child, Job, Process, Program, begin, environment, show
 from .settings import lacking, launcher_settings, prefixes
 from .users import User
 
-LAUNCHER = Path(__file__).with_name("launcher.py")
+if TYPE_CHECKING:
+    from .warm import ForkServer
+
 READABLE = (
     *("/usr", "/bin", "/lib", "/lib32", "/lib64"),
     *("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/sys/devices/system/cpu"),
@@ -59,7 +60,7 @@ class Confined:
             )
         return ""
 
-    def launch(self, job: Job) -> Process:
+    def launch(self, job: Job, forks: "ForkServer | None" = None) -> Process:
         """Start the worker on a job."""
         user = User.take() if self.root else None
         try:
@@ -75,23 +76,21 @@ class Confined:
                 writable=[str(job.scratch), "/dev/null"],
                 parent=os.getpid(),
             )
-            command = [
-                *python(LAUNCHER, json.dumps(settings)),
-                *python(job.worker, job.inputs, job.submission),
-            ]
-            popen = start(command, environment(job.scratch, job.threads), cwd=job.scratch)
+            env = environment(job.scratch, job.threads)
+            arguments = (job.inputs, job.submission)
+            child = begin(Program(job.worker, arguments, job.scratch, env, settings), forks)
         except BaseException:
             if user:
                 user.release()
             raise
-        return Watched(popen, job.scratch, user)
+        return Watched(child, job.scratch, user)
 
 
 class Watched(Process):
     """A worker whose working folder is on a disk: it is killed when it fills too much of it."""
 
-    def __init__(self, popen: subprocess.Popen, scratch: Path, user: User | None) -> None:
-        super().__init__(popen)
+    def __init__(self, child: Child, scratch: Path, user: User | None) -> None:
+        super().__init__(child)
         self._user = user
         self._stopped = threading.Event()
         self._watch = threading.Thread(target=self._look, args=(scratch,), daemon=True)
@@ -100,8 +99,7 @@ class Watched(Process):
     def _look(self, scratch: Path) -> None:
         while not self._stopped.wait(WATCH_SECONDS):
             if too_much(scratch):
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self._popen.pid, 9)
+                self._child.end()
                 return
 
     def stop(self) -> None:

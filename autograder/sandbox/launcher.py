@@ -25,6 +25,7 @@ import pyseccomp
 from landlockpy import AccessFS
 
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
+CAPABILITY_VERSION = 0x20080522  # linux/capability.h, the third
 CLONE_THREAD = 0x00010000
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 READ = AccessFS.READ_FILE | AccessFS.READ_DIR | AccessFS.EXECUTE
@@ -84,12 +85,19 @@ NUMBERS = {
 def main() -> None:
     """Confine this process, then become the program."""
     settings, program = json.loads(sys.argv[1]), sys.argv[2:]
+    confine(settings)
+    os.execve(program[0], program, dict(os.environ))
+
+
+def confine(settings: dict) -> None:
+    """Give up all that the settings say, for good, and every descriptor beyond the third."""
     for name, bound in settings["limits"].items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (bound, bound))
     os.umask(0o077)
     rules = landlock(settings) if settings["readable"] is not None else None
     if settings["user"] is not None:
         become(settings["user"])
+    give_up_capabilities()
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     if settings["parent"] is not None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # after the user: changing that clears it
@@ -100,7 +108,6 @@ def main() -> None:
         rules.close()
     seccomp()
     os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    os.execve(program[0], program, dict(os.environ))
 
 
 def landlock(settings: dict) -> landlockpy.Ruleset:
@@ -130,6 +137,18 @@ def become(user: int) -> None:
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
+
+
+def give_up_capabilities() -> None:
+    """Hold no capability: who joins a user namespace from outside has them all there.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+    none = (ctypes.c_uint32 * 6)()
+    if ctypes.CDLL(None, use_errno=True).capset(header, none):
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 def prctl(option: int, value: int) -> None:

@@ -5,8 +5,12 @@ which can read what its user may read: for practice on public fixtures.
 """
 
 import os
+from typing import TYPE_CHECKING
 
-from .process import Job, Process, environment, python, start
+from .process import Job, Process, Program, begin, environment
+
+if TYPE_CHECKING:
+    from .warm import ForkServer
 
 
 class Plain:
@@ -20,11 +24,11 @@ class Plain:
         """Return what this tier lacks here: nothing, anywhere."""
         return ""
 
-    def launch(self, job: Job) -> Process:
+    def launch(self, job: Job, forks: "ForkServer | None" = None) -> Process:
         """Start the worker on a job."""
         env = environment(job.scratch, job.threads)
         for name in ("SYSTEMROOT", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"):
             if name in os.environ:
                 env[name] = os.environ[name]
-        command = python(job.worker, job.inputs, job.submission)
-        return Process(start(command, env, cwd=job.scratch))
+        program = Program(job.worker, (job.inputs, job.submission), job.scratch, env)
+        return Process(begin(program, forks))

@@ -1,16 +1,23 @@
 """What every tier shares: the job, the started process, the environment that it gets.
 
 Covered: literal environments, descriptors, the process group. Not covered: keeping the process
-away from anything (`bubblewrap.py`, `confined.py`).
+away from anything (`bubblewrap.py`, `confined.py`), starting it by fork (`warm.py`).
 """
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+if TYPE_CHECKING:
+    from .warm import ForkServer
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
 @dataclass(frozen=True)
@@ -47,34 +54,81 @@ class Limits:
 LIMITS = Limits()
 
 
+@dataclass(frozen=True)
+class Program:
+    """What runs in a sandbox: `python script arguments…` in `folder`, with a literal environment.
+
+    `settings` are the launcher's, which confines the process first; None where nothing does.
+    """
+
+    script: Path | str
+    arguments: tuple[Path | str, ...]
+    folder: Path | str
+    env: dict[str, str]
+    settings: dict[str, Any] | None = None
+
+    def command(self) -> list[str]:
+        """Return the command that runs it, by way of the launcher if it is to be confined."""
+        command = python(self.script, *self.arguments)
+        if self.settings is None:
+            return command
+        return [*python(LAUNCHER, json.dumps(self.settings)), *command]
+
+
+class Child(Protocol):
+    """A process that leads a session of its own, however it was started."""
+
+    stdout: BinaryIO
+    stderr: BinaryIO
+
+    def end(self) -> None:
+        """Kill it with its process group; no error where it has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; return its exit status, as `subprocess.Popen` does."""
+
+
+class Started(subprocess.Popen):
+    """A child that was started as a new program."""
+
+    def end(self) -> None:
+        """Kill it with its process group."""
+        with suppress(ProcessLookupError, PermissionError):
+            if os.name == "posix":
+                os.killpg(self.pid, 9)
+            else:
+                self.kill()
+
+
 class Process:
     """A started worker: `frames` is what it answers, `log` what it prints; no more of it is read.
 
     A tier that has more to kill or to clear away than a process group derives its own.
     """
 
-    def __init__(self, popen: subprocess.Popen) -> None:
-        self._popen = popen
-        self.frames: BinaryIO = popen.stdout
-        self.log: BinaryIO = popen.stderr
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self.frames: BinaryIO = child.stdout
+        self.log: BinaryIO = child.stderr
 
     def stop(self) -> None:
         """Kill the process and all that it started, and wait until they are gone."""
-        try:
-            if os.name == "posix":
-                os.killpg(self._popen.pid, 9)
-            else:
-                self._popen.kill()
-        except (ProcessLookupError, PermissionError):
-            pass
-        self._popen.wait()
+        self._child.end()
+        self._child.wait()
 
     def wait(self, seconds: float) -> int | None:
         """Wait for the process to end by itself; its exit status, None if it does not."""
         try:
-            return self._popen.wait(seconds)
+            return self._child.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
+
+
+def begin(program: Program, forks: "ForkServer | None" = None) -> Child:
+    """Start a program: as a fork of a warm process where there is one, else as a new process."""
+    if forks is not None:
+        return forks.start(program)
+    return start(program.command(), program.env, cwd=program.folder)
 
 
 def show(*paths: Path) -> None:
@@ -98,6 +152,8 @@ def environment(scratch: Path | str, threads: int) -> dict[str, str]:
         "USER": "student",
         "LC_ALL": "C.UTF-8",
         "OMP_NUM_THREADS": str(threads),
+        # NumPy's would be there as soon as it is imported: too early for a process that forks.
+        "OPENBLAS_NUM_THREADS": "1",
         # Threads that spin while they wait take ten times as long where cores are shared.
         "OMP_WAIT_POLICY": "PASSIVE",
         "MPLBACKEND": "agg",
@@ -109,9 +165,9 @@ def python(script: Path | str, *arguments: Path | str) -> list[str]:
     return [sys.executable, "-I", "-B", str(script), *map(str, arguments)]
 
 
-def start(command: Sequence[str], env: dict[str, str], **more: Any) -> subprocess.Popen:
+def start(command: Sequence[str], env: dict[str, str], **more: Any) -> Started:
     """Start a command in a session of its own, whose only open descriptors are the two pipes."""
-    return subprocess.Popen(
+    return Started(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from autograder import corpus, fixtures, referee
 from autograder.rubric import tomllib
 from tests.attacks import packed
-from tests.attacks.world import World, WorldError
+from tests.attacks.world import FORKED, World, WorldError
 
 HERE = Path(__file__).parent
 SUBMISSION = HERE.parent / "submissions" / "base"
@@ -39,7 +39,8 @@ class Attack:
     of the others it earns what the honest one does; where `either`, both are right. `build` is a
     function of packed.py, `folder` the hand-in's name, `seconds` are limits of steps, and `within`
     is how long the grader may take. After one that is `lasting` an honest hand-in is graded at
-    once. By default attacks run on T1, those that are `sharp` on all tiers, a `slow` one on none.
+    once. By default attacks run on T1 in forks, those that are `sharp` everywhere, a `slow` one
+    nowhere.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Attack:
 
     def quick(self, tier: str) -> bool:
         """Whether it is for the tests that always run."""
-        return self.sharp or (tier == "T1" and not self.slow)
+        return self.sharp or (tier == "T1" + FORKED and not self.slow)
 
 
 HONEST = Attack("honest", "")

@@ -1,7 +1,8 @@
 """No attack takes anything on T1 to T3, and each would where nothing is in its way.
 
-Every attack is graded by the real command. By default each runs on T1, and a few that try much on
-the other tiers; `make test-all` runs all of them on all. `python -m tests.attacks` prints a table.
+Every attack is graded by the real command, in new processes as `make grade` starts them and in
+forks as the grading of a class does. By default each runs on T1 in forks, and a few that try much
+everywhere; `make test-all` runs all of them everywhere. `python -m tests.attacks` prints a table.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import pytest
 
 from tests.attacks import world
 from tests.attacks.attack import Attack, Attacks, load, scores, unproved
+from tests.attacks.world import FORKED
 
 ATTACKS = load()
-OFFICIAL = ("T1", "T2", "T3")
+OFFICIAL = ("T1", "T2", "T3", *(tier + FORKED for tier in ("T1", "T2", "T3")))
 LINES = {
     "read a fixture by path",
     "/proc/<parent>",
@@ -79,7 +81,9 @@ def test_an_honest_hand_in_gets_an_official_grade_and_leaves_nothing(attacks, ti
     assert seen["status"] == 0, seen["said"]
     assert seen["findings"] == []
     assert seen["result"]["official"] is True
-    assert seen["result"]["environment"]["tier"] == tier
+    facts = seen["result"]["environment"]
+    assert facts["tier"] == tier.removesuffix(FORKED)
+    assert ("fork" in facts["worker"]) == tier.endswith(FORKED)
     assert seen["result"]["fixtures"] == attacks.digest
     assert all(0 < points < 50 for points in scores(seen["result"]).values())
 

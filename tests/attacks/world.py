@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 DESK = "/mnt/desk"  # where a world sees its own folder
 TIERS = ("T1", "T2", "T3", "T4", "T5")
+FORKED = " forked"  # after a tier: its workers are forks of a warm process
 USER = 57_900  # an ordinary user, off all that a grader takes for its jobs
 START_SECONDS = 180.0
 # What Docker leaves to root by default.
@@ -60,9 +61,13 @@ def missing() -> str:
 
 
 class World:
-    """One tier's machine; `desk` is its folder, and `told` what an attacker may know of it."""
+    """One tier's machine; `desk` is its folder, and `told` what an attacker may know of it.
 
-    def __init__(self, tier: str, desk: Path, token: str) -> None:
+    `place` is the tier, with FORKED after it or not.
+    """
+
+    def __init__(self, place: str, desk: Path, token: str) -> None:
+        tier = place.removesuffix(FORKED)
         self.tier, self.desk = tier, desk
         self.token = token
         furnish(desk, token)
@@ -72,6 +77,7 @@ class World:
             *("sh", "-ec", script(tier, desk), "sh"),
             *("setpriv", *RIGHTS[tier]),
             *(sys.executable, "-I", "-B", f"{DESK}/runner/runner.py", DESK, tier),
+            *(["forked"] if place != tier else []),
         ]
         env = {"PATH": os.environ["PATH"], "LMKIT_DATA": f"{DESK}/data", "CANARY": token}
         env |= {"LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1", "HOME": "/home/grader"}

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from autograder import sandbox
-from autograder.sandbox import canary
+from autograder.sandbox import canary, process
 from autograder.sandbox.plain import Plain
-from autograder.sandbox.process import Job, Limits, Process, environment, show
+from autograder.sandbox.process import LIMITS, Job, Limits, Process, environment, show
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="namespaces, Landlock, seccomp")
 if sys.platform == "linux":
@@ -31,6 +31,17 @@ if sys.platform == "linux":
     LAUNCHER = str(Path(launcher.__file__))
 root = pytest.mark.skipif(sys.platform != "linux" or not ROOT, reason="users of one's own: root")
 bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+
+
+@pytest.fixture(scope="module")
+def forks():
+    if sys.platform != "linux":
+        return None
+    from autograder.sandbox.warm import ForkServer
+
+    server = ForkServer()
+    yield server
+    server.close()
 
 
 # Which tier is taken.
@@ -88,6 +99,23 @@ def test_a_tier_that_is_asked_for_is_the_only_one_that_will_do(tiers):
         sandbox.choose("T2")
 
 
+def test_a_tier_in_which_forks_do_not_hold_starts_new_processes(tiers, monkeypatch):
+    class Forks:
+        def missing(self) -> str:
+            return ""
+
+    forks = Forks()
+    tiers(Tier("T1", True))
+    monkeypatch.setattr(canary, "findings", lambda box: [])
+    assert sandbox.choose(forks=forks).forks is forks
+    assert sandbox.choose().forks is None
+    leaky = lambda box: ["it could read"] if getattr(box, "forks", None) else []  # noqa: E731
+    monkeypatch.setattr(canary, "findings", leaky)
+    chosen = sandbox.choose(forks=forks)
+    assert (chosen.tier, chosen.forks) == ("T1", None)
+    assert chosen.facts()["worker"] == "a new process"
+
+
 # The canary.
 
 
@@ -102,10 +130,9 @@ def test_the_canary_finds_what_an_ordinary_process_can_do():
 
 @linux
 def test_the_canary_finds_a_descriptor_that_was_left_open(monkeypatch):
-    run = subprocess.Popen
+    started = process.Started
     monkeypatch.setattr(
-        "autograder.sandbox.process.subprocess.Popen",
-        lambda *args, **more: run(*args, **{**more, "close_fds": False}),
+        process, "Started", lambda *args, **more: started(*args, **{**more, "close_fds": False})
     )
     assert "a program in it could read a descriptor" in canary.findings(Plain())
 
@@ -128,9 +155,11 @@ def test_a_sandbox_in_which_nothing_runs_is_a_finding():
 
 
 @linux
-def test_the_tier_of_this_machine_passes_its_canary():
+def test_the_tier_of_this_machine_passes_its_canary(forks):
     """Which tier that is depends on the machine; that one below T5 holds, on Linux, does not."""
-    assert sandbox.choose().tier != "T5"
+    chosen = sandbox.choose(forks=forks)
+    assert chosen.tier != "T5"
+    assert chosen.forks is forks
 
 
 # The launcher, which any user of Linux can try.
@@ -333,7 +362,8 @@ def test_a_user_gets_folders_but_nothing_that_links_in_them_lead_to(tmp_path):
 
 @root
 @bwrap
-def test_a_namespace_shows_inputs_and_submission_and_nothing_else(tmp_path):
+@pytest.mark.parametrize("forked", [False, True], ids=["a new process", "a fork"])
+def test_a_namespace_shows_inputs_and_submission_and_nothing_else(forked, forks, tmp_path):
     job = Job(*(tmp_path / n for n in ("worker.py", "inputs", "sub", "scratch")), threads=1)
     for folder in (job.inputs, job.submission, job.scratch):
         folder.mkdir()
@@ -341,7 +371,7 @@ def test_a_namespace_shows_inputs_and_submission_and_nothing_else(tmp_path):
     job.worker.write_text(
         textwrap.dedent(
             """
-            import json, os, sys
+            import json, os, resource, sys
             seen = {
                 "arguments": [sorted(os.listdir(path)) for path in sys.argv[1:]],
                 "home": os.listdir("/root") if os.access("/root", os.R_OK) else [],
@@ -349,13 +379,17 @@ def test_a_namespace_shows_inputs_and_submission_and_nothing_else(tmp_path):
                 "processes": sum(name.isdigit() for name in os.listdir("/proc")),
                 "user": [os.getuid(), os.getgid(), os.getgroups()],
                 "etc": os.listdir("/etc"),
+                "place": [os.getcwd(), os.environ["HOME"]],
+                "descriptors": [n for n in range(3, 256) if os.path.exists(f"/proc/self/fd/{n}")],
+                "status": open("/proc/self/status").read(),
+                "files": resource.getrlimit(resource.RLIMIT_FSIZE),
             }
             print(json.dumps(seen), flush=True)
             """
         )
     )
-    process = Bubblewrap(True).launch(job)
-    assert process.wait(20) == 0, process.log.read()
+    process = Bubblewrap(True).launch(job, forks if forked else None)
+    assert process.wait(30) == 0, process.log.read()
     seen = json.loads(process.frames.read())
     process.stop()
     process.frames.close()
@@ -367,6 +401,12 @@ def test_a_namespace_shows_inputs_and_submission_and_nothing_else(tmp_path):
     assert seen["processes"] <= 3
     assert seen["user"][0] >= users.FIRST and seen["user"][2] == []
     assert set(seen["etc"]) <= {"ld.so.cache", "localtime", "alternatives"}
+    assert seen["place"] == ["/tmp", "/tmp"]
+    assert seen["descriptors"] == []
+    assert seen["files"] == [LIMITS.file, LIMITS.file]
+    rights = dict(line.split(":\t") for line in seen["status"].splitlines())
+    assert {int(rights[f"Cap{kind}"], 16) for kind in ("Inh", "Prm", "Eff", "Amb")} == {0}
+    assert (rights["NoNewPrivs"], rights["Seccomp"]) == ("1", "2")
 
 
 @linux

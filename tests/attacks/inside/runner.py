@@ -1,6 +1,6 @@
 """The grader of a world: stays warm, grades what it is asked to, and looks what an attack left.
 
-Started by `world.py` as `runner.py DESK TIER`. Reads requests as lines of JSON, `{"name": a folder
+Started by `world.py` as `runner.py DESK TIER [forked]`. Reads requests as lines of JSON, `{"name": a folder
 or archive in hand-ins/, "seconds": limits of steps}`; calls the `grade` command in this very
 process, which holds a canary in its environment, its memory and a descriptor; answers with a line:
 the exit status, what was printed, the result and the findings of `scene.py`.
@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ sys.path[:0] = [f"{sys.argv[1]}/kit", f"{sys.argv[1]}/runner"]
 
 from scene import Baits, Scene  # noqa: E402
 
-from autograder import checks, cli  # noqa: E402
+from autograder import checks, cli, sandbox  # noqa: E402
 from autograder import grade as grading  # noqa: E402
 from autograder.result import Result  # noqa: E402
 from autograder.sandbox import canary  # noqa: E402
+from autograder.sandbox.warm import ForkServer  # noqa: E402
 
 DESK, TIER = Path(sys.argv[1]), sys.argv[2]
 WRITTEN: dict[Path, str] = {}  # what the grader itself has written
@@ -39,6 +40,8 @@ def main() -> None:
     os.dup2(2, 1)
     watch_results()
     try_a_sandbox_once()
+    if sys.argv[3:]:
+        fork_workers()
     with Baits(DESK) as baits:
         scene = Scene(DESK, baits)
         print(json.dumps(baits.told), file=answers, flush=True)
@@ -117,14 +120,23 @@ def try_a_sandbox_once() -> None:
     boxes: dict[str, Any] = {}
 
     @cache
-    def once(tier: str) -> list[str]:
-        return findings(boxes[tier])
+    def once(kind: tuple) -> list[str]:
+        return findings(boxes[kind])
 
     def remembered(box: Any) -> list[str]:
-        boxes[box.tier] = box
-        return once(box.tier)
+        kind = box.tier, getattr(box, "forks", None)
+        boxes[kind] = box
+        return once(kind)
 
     canary.findings = remembered
+
+
+def fork_workers() -> None:
+    """Have the command fork its workers, as the grading of a class does; start what forks them."""
+    choose, forks = sandbox.choose, ForkServer()
+    sandbox.choose = partial(choose, forks=forks)
+    chosen = sandbox.choose(TIER)
+    assert chosen.forks is forks, "forks do not hold here"
 
 
 if __name__ == "__main__":
