@@ -9,8 +9,8 @@ KIT = "$(PYTHON)" -m autograder
 
 .DEFAULT_GOAL := help
 ROOMS = evaluate ladder transfer study attention find-lr schedules
-.PHONY: help grade check train handin data fixtures calibrate reference referee $(ROOMS) test test-all lint \
-        mutants fuzz bench bench-training clean
+.PHONY: help grade check train handin data fixtures release calibrate reference referee $(ROOMS) test test-all \
+        lint mutants fuzz bench bench-training clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ data: ## fetch, verify and encode WikiText-2 (WIKITEXT2= a folder or the zip, to
 
 fixtures: ## instructors: draw hidden fixtures from the test split with SECRET=
 	@$(KIT) fixtures --secret "$(SECRET)" $(ARGS)
+
+release: ## instructors: dist/, for students and platforms; ARGS="--fixtures data/hidden"
+	@$(KIT) release $(ARGS)
 
 calibrate: ## instructors: what known systems earn on 20 secret draws; ARGS="--corpus numbers"
 	@$(KIT) calibrate $(ARGS)

@@ -16,10 +16,11 @@ import numpy as np
 
 from . import fixtures, rubric, systems
 from .corpus import Corpus
+from .exam import Exam
 from .files import atomic_write
 from .fixtures import Fixtures
 from .flags import rates
-from .grade import mark_generation, mark_prediction
+from .judge import mark_generation, mark_prediction
 from .referee import Referee
 from .systems import System
 
@@ -135,12 +136,12 @@ def trials(
     rules: rubric.Rubric,
 ) -> list[Trial]:
     """Mark every system on the same fixtures, the draw of that number."""
-    found = []
+    found, exam = [], Exam(corpus, drawn, referee, rules)
     for system in measured:
         if system.nll is not None:
             marks = mark_prediction(system.nll(drawn), drawn, rules)
             found.append(Trial(system.name, draw, "prediction", *marks))
-        marks = mark_generation(system.words(drawn), corpus, drawn, referee, rules)
+        marks = mark_generation(system.words(drawn), exam)
         found.append(Trial(system.name, draw, "generation", *marks))
     return found
 

@@ -19,6 +19,10 @@ from typing import Any
 from .faults import Fault
 from .sandbox import TIERS
 
+# The files of `platforms`, which not every copy of the kit holds.
+PLATFORMS = ("gradescope", "autolab", "prairielearn", "github", "classroom50", "junit")
+VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
+
 ROOT = Path(__file__).resolve().parent.parent
 HANDOUT = ROOT / "handout"
 PRACTICE = (
@@ -36,6 +40,17 @@ ROOMS = {
     "attention": (["evaluation.attention"], "draw what a Transformer's heads look at"),
     "find-lr": (["optim", "find-lr"], "find a learning rate for the reference"),
     "schedules": (["optim", "schedules"], "draw the learning-rate schedules"),
+}
+
+
+# What a command needs of the kit, where not all copies hold it: the students' has their own only.
+PARTS = {
+    **dict.fromkeys(("reference", *ROOMS), "solution"),
+    **dict.fromkeys(("test", "mutants", "fuzz", "lint", "bench"), "tests"),
+    **dict.fromkeys(("fixtures", "release"), "autograder/release.py"),
+    "calibrate": "autograder/calibrate.py",
+    "referee": "autograder/referee/make.py",
+    "platform": "autograder/platforms/base.py",
 }
 
 
@@ -72,8 +87,10 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, run: Callable[..., Any], text: str, **more: Any) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text, **more)
-        command.set_defaults(run=run)
+        here = (ROOT / PARTS.get(name, "")).exists()
+        shown = {"help": text} if here else {}  # without it, it is not listed
+        command = commands.add_parser(name, description=text, **shown, **more)
+        command.set_defaults(run=run if here else run_absent)
         return command
 
     def with_submission(command: argparse.ArgumentParser) -> None:
@@ -83,6 +100,16 @@ def parser() -> argparse.ArgumentParser:
 
     def with_corpus(command: argparse.ArgumentParser, default: str = "auto") -> None:
         command.add_argument("--corpus", choices=("auto", "wikitext2", "numbers"), default=default)
+
+    def with_fixtures(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--fixtures", type=Path, help="hidden fixtures (default: the public ones)"
+        )
+        command.add_argument(
+            "--practice",
+            action="store_true",
+            help="grade on hidden fixtures in whatever sandbox there is, not officially",
+        )
 
     def with_sandbox(command: argparse.ArgumentParser) -> None:
         command.add_argument(
@@ -97,12 +124,26 @@ def parser() -> argparse.ArgumentParser:
     command = add("grade", run_grade, "grade a submission")
     with_submission(command)
     with_corpus(command)
-    command.add_argument("--fixtures", type=Path, help="hidden fixtures (default: the public ones)")
+    with_fixtures(command)
     command.add_argument("--out", type=Path, help="folder for results.json and report.html")
+    with_sandbox(command)
+    command = add(
+        "platform",
+        run_platform,
+        "grade a hand-in where a platform puts it, and write what the platform reads",
+    )
+    command.add_argument("name", choices=PLATFORMS)
     command.add_argument(
-        "--practice",
-        action="store_true",
-        help="grade on hidden fixtures in whatever sandbox there is, not officially",
+        "submission", nargs="?", type=Path, help="hand-in (default: where the platform puts it)"
+    )
+    with_corpus(command, "wikitext2")
+    with_fixtures(command)
+    command.add_argument("--out", type=Path, help="file to write (default: the platform's)")
+    command.add_argument(
+        "--visibility",
+        choices=VISIBILITIES,
+        help="gradescope: when students see single checks. While one is not to be seen, Gradescope "
+        "hides the total from them too",
     )
     with_sandbox(command)
     command = add("check", run_check, "check the four classes in seconds, without training")
@@ -126,6 +167,10 @@ def parser() -> argparse.ArgumentParser:
     with_corpus(command, "wikitext2")
     command.add_argument("--secret", required=True, help="the same secret gives the same fixtures")
     command.add_argument("--out", type=Path, default=ROOT / "data" / "hidden")
+    command = add("release", run_release, "build what students and platforms get, into dist/")
+    with_corpus(command, "wikitext2")
+    command.add_argument("--fixtures", type=Path, help="hidden fixtures, for platforms only")
+    command.add_argument("--out", type=Path, default=ROOT / "dist")
     command = add("calibrate", run_calibrate, "measure what known systems earn on secret draws")
     with_corpus(command, "wikitext2")
     command.add_argument("--seeds", type=int, default=20, help="how many draws")
@@ -157,44 +202,76 @@ def run_grade(options: argparse.Namespace, _: list[str]) -> int:
     """Grade, print the table, write results.json and report.html."""
     from rich.console import Console
 
-    from . import corpus as corpora
-    from . import fixtures, referee, report, sandbox
-    from .grade import grade
+    from . import report
 
     source = existing(options.submission)
-    hidden = options.fixtures is not None
     console = Console(highlight=False)
-    if options.fixtures and options.corpus == "auto":
-        options.corpus = "wikitext2"
-    corpus, substitute = corpora.resolve(options.corpus)
-    judge = referee.load(corpus.name)
-    if options.fixtures:
-        chosen = fixtures.load(options.fixtures)
-    else:
-        with status(console, "drawing the public fixtures (once)"):
-            chosen = fixtures.public(corpus, judge, corpora.data_folder())
+    grade = grading(options, console)
     out = options.out or Path("runs/grade") / name_of(source)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{out} cannot be made ({error}): name another with --out") from error
-    with log_beside(out / "output.txt") as log, status(console, "trying the sandbox") as on_step:
-        box = sandbox.choose(options.sandbox, official=hidden and not options.practice)
-        result = grade(
-            source,
-            corpus,
-            chosen,
-            judge,
-            log=log,
-            given=HANDOUT,
-            notice=PRACTICE + substitute if substitute else "",
-            on_step=on_step,
-            box=box,
-        )
+    with log_beside(out / "output.txt") as log:
+        result = grade(source, log)
     result.write(out / "results.json")
     report.write(result, out / "report.html")
     report.show(result, console, out / "report.html")
     return 0
+
+
+def run_platform(options: argparse.Namespace, _: list[str]) -> int:
+    """Grade as `grade` does, for a platform: nothing but what it reads goes to standard output."""
+    from rich.console import Console
+
+    from .platforms import base
+
+    return base.run(options, lambda: grading(options, Console(stderr=True, highlight=False)))
+
+
+def grading(options: argparse.Namespace, console: Any) -> Callable[[Path, Path], Any]:
+    """Read what a grading needs; return what grades a hand-in, logs its output, gives a `Result`.
+
+    Raises:
+        Fault: the corpus, the referee or the fixtures cannot be had.
+    """
+    from . import corpus as corpora
+    from . import fixtures, referee, sandbox
+    from .exam import Exam
+    from .grade import grade
+
+    hidden = options.fixtures is not None
+    if hidden and options.corpus == "auto":
+        options.corpus = "wikitext2"
+    corpus, substitute = corpora.resolve(options.corpus)
+    judge = referee.load(corpus.name)
+    if hidden:
+        chosen = fixtures.load(options.fixtures)
+    else:
+        with status(console, "drawing the public fixtures (once)"):
+            chosen = fixtures.public(corpus, judge, corpora.data_folder())
+    exam = Exam.of(corpus, chosen, judge, PRACTICE + substitute if substitute else "")
+
+    def graded(source: Path, log: Path) -> Any:
+        with status(console, "trying the sandbox") as on_step:
+            return grade(
+                source,
+                exam,
+                log=log,
+                given=HANDOUT,
+                on_step=on_step,
+                box=sandbox.choose(options.sandbox, official=hidden and not options.practice),
+            )
+
+    return graded
+
+
+def run_absent(options: argparse.Namespace, _: list[str]) -> int:
+    """Say that a command is not for this copy of the kit."""
+    raise UsageError(
+        f"{options.command} is for instructors, and this copy of the kit holds none of it: "
+        "`make help` lists what there is"
+    )
 
 
 def run_check(options: argparse.Namespace, _: list[str]) -> int:
@@ -320,6 +397,15 @@ def run_fixtures(options: argparse.Namespace, _: list[str]) -> int:
         f"Grade with: python -m autograder grade SUBMISSION --fixtures {options.out}\n"
         "Give neither the secret nor the folder away; the same secret draws the same again."
     )
+    return 0
+
+
+def run_release(options: argparse.Namespace, _: list[str]) -> int:
+    """Build dist/."""
+    from . import release
+
+    corpus = "wikitext2" if options.corpus == "auto" else options.corpus
+    print(release.build(options.out, corpus, options.fixtures))
     return 0
 
 

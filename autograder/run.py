@@ -11,6 +11,7 @@ import json
 import math
 import os
 import queue
+import select
 import shutil
 import signal
 import sys
@@ -40,6 +41,7 @@ TOO_MUCH = f"over {MAX_BYTES >> 20} MiB of output, or of words about it"
 MAX_STEP_FRAMES = 20_000
 MAX_DEPTH = 20  # of the JSON in a header; Python's own functions give up on what is deeper
 MAX_LOG = 1 << 20
+SELECTS = os.name == "posix"  # elsewhere select is for sockets
 START_UP = 120.0  # seconds for importing torch, from a cold disk
 
 
@@ -224,24 +226,47 @@ class Printed:
         self._file = file
         self._room = MAX_LOG
         self._last = b""
+        self._stream: BinaryIO | None = None
         self._lock = threading.Lock()
 
     def follow(self, stream: BinaryIO) -> None:
         """Read a process's output to its end, in a thread, so that a full pipe stops nobody."""
+        self._stream = stream
         self._thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
         self._thread.start()
 
     def _read(self, stream: BinaryIO) -> None:
         with stream:
-            while data := stream.read1(1 << 16):
+            if SELECTS:
+                while _readable(stream) and self._take_what_is_there(stream):
+                    pass
                 with self._lock:
-                    kept = data[: self._room]
-                    self._room -= len(kept)
-                    self._last = (self._last + kept)[-2000:]
-                    self._file.write(kept)
+                    self._stream = None
+            else:
+                while data := stream.read1(1 << 16):
+                    with self._lock:
+                        self._keep(data)
+
+    def _take_what_is_there(self, stream: BinaryIO) -> bool:
+        """Read once if something is there; return whether more may come."""
+        with self._lock:
+            if not _readable(stream, 0):  # else the lock would be held until something is
+                return True
+            data = stream.read1(1 << 16)
+            self._keep(data)
+            return bool(data)
+
+    def _keep(self, data: bytes) -> None:
+        kept = data[: self._room]
+        self._room -= len(kept)
+        self._last = (self._last + kept)[-2000:]
+        self._file.write(kept)
 
     def keep_no_more(self) -> None:
-        """Drop whatever comes from now on."""
+        """Take what has been printed by now, and drop whatever comes later."""
+        while SELECTS and self._room and (stream := self._stream):
+            if stream.closed or not _readable(stream, 0) or not self._take_what_is_there(stream):
+                break
         with self._lock:
             self._room = 0
 
@@ -250,6 +275,11 @@ class Printed:
         self._thread.join(5)  # whoever else held the pipe is dead
         lines = self._last.decode(errors="replace").strip().splitlines()
         return lines[-1][:500] if lines else "it printed nothing"
+
+
+def _readable(stream: BinaryIO, seconds: float | None = None) -> bool:
+    """Whether there is something to read, or the end, within some seconds or at last."""
+    return bool(select.select([stream], [], [], seconds)[0])
 
 
 def _collect(

@@ -16,7 +16,7 @@ import torch
 from . import score
 from .corpus import Corpus
 from .fixtures import FORWARD, Fixtures
-from .grade import CHUNK
+from .judge import CHUNK
 from .ngrams import NGram
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -26,7 +26,7 @@ _REFERENCES = {
 def render(result: Result) -> str:
     """Return the page."""
     seen = view.of(result)
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     return template.render(
         view=seen,
         scales={problem.name: _scale(problem, result.metrics) for problem in seen.problems},
@@ -49,9 +49,10 @@ def write(result: Result, path: Path) -> None:
 
 
 @cache
-def _environment() -> Environment:
+def environment(*folders: Path) -> Environment:
+    """Templates of `folders` and of the report; whatever they put out is escaped and cleaned."""
     return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([*folders, Path(__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

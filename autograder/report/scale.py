@@ -88,11 +88,11 @@ def draw(
     corners = [(0.0, y(steps[0][1]))] if steps else []
     corners += [(x(at), y(worth)) for at, worth in steps]
     corners += [(100.0, corners[-1][1])] if steps else []
-    marks, rows = _rows([(f"{name} {nll(at)}", x(at)) for name, at in references], BASE + 2 * ROW)
+    marks, rows = in_rows([(f"{name} {nll(at)}", x(at)) for name, at in references], BASE + 2 * ROW)
     here = band = None
     if value is not None:
         text = f"you: {nll(value)}"
-        here = Mark(x(value), 12, text, _anchor(x(value), text))
+        here = Mark(x(value), 12, text, anchor(x(value), text))
         if stderr is not None:
             left, right = x(value - 2 * stderr), x(value + 2 * stderr)
             band = (left, round(right - left, 2))
@@ -103,8 +103,8 @@ def draw(
             [(x(at), y(worth) - 5, number(worth)) for at, worth in steps], here.x if here else None
         ),
         ticks=tuple(
-            Mark(x(tick), BASE + 15, number(tick), _anchor(x(tick), number(tick)))
-            for tick in _ticks(low, high)
+            Mark(x(tick), BASE + 15, number(tick), anchor(x(tick), number(tick)))
+            for tick in ticks(low, high)
         ),
         references=marks,
         here=here,
@@ -126,7 +126,7 @@ def _range(places: Sequence[float], value: float | None, error: float) -> tuple[
     return max(0.0, low - margin) if low >= 0 else low - margin, high + margin
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Round numbers on the axis, eight at most."""
     rough = (high - low) / 8
     power = 10.0 ** math.floor(math.log10(rough))
@@ -140,17 +140,18 @@ def _width(text: str) -> float:
     return 100 * LETTER * len(text) / NARROW
 
 
-def _anchor(x: float, text: str) -> str:
+def anchor(x: float, text: str) -> str:
+    """Where a label at `x` percent is held, so that it stays within the narrowest drawing."""
     half = _width(text) / 2
     return "start" if x < half else "end" if x > 100 - half else "middle"
 
 
 def _span(x: float, text: str) -> tuple[float, float]:
-    left = x - _width(text) * {"start": 0, "middle": 0.5, "end": 1}[_anchor(x, text)]
+    left = x - _width(text) * {"start": 0, "middle": 0.5, "end": 1}[anchor(x, text)]
     return left, left + _width(text)
 
 
-def _rows(labels: list[tuple[str, float]], first: int) -> tuple[tuple[Mark, ...], int]:
+def in_rows(labels: list[tuple[str, float]], first: int) -> tuple[tuple[Mark, ...], int]:
     """Put labels into as few rows as keep them apart on the narrowest drawing."""
     ends: list[float] = []
     marks = []
@@ -158,7 +159,7 @@ def _rows(labels: list[tuple[str, float]], first: int) -> tuple[tuple[Mark, ...]
         left, right = _span(x, text)
         row = next((row for row, end in enumerate(ends) if end < left), len(ends))
         ends[row : row + 1] = [right]
-        marks.append(Mark(x, first + row * ROW, text, _anchor(x, text)))
+        marks.append(Mark(x, first + row * ROW, text, anchor(x, text)))
     return tuple(marks), len(ends)
 
 

@@ -27,7 +27,7 @@ _GROUPS = {  # the order of the report: name, title, what the student wrote ther
     "generation": ("Generation", ""),
 }
 _NOT_RUN = re.compile(r"\Anot run:\s*", re.IGNORECASE)
-_CORPORA = {"wikitext2": "WikiText-2", "numbers": "numbers, the practice corpus"}
+CORPORA = {"wikitext2": "WikiText-2", "numbers": "numbers, the practice corpus"}
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def of(result: Result) -> View:
     )
     return View(
         submission=line(result.submission) or "a submission",
-        corpus=_CORPORA.get(result.corpus, line(result.corpus)),
+        corpus=CORPORA.get(result.corpus, line(result.corpus)),
         official=result.official,
         notice=plain(result.notice).strip(),
         score=result.score,

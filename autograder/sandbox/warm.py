@@ -4,6 +4,7 @@ Covered: that process, and a fork as a child like any other. Not covered: what c
 `launcher.py` and the tier's own namespaces, as for a new process.
 """
 
+import atexit
 import json
 import os
 import socket
@@ -106,6 +107,7 @@ class ForkServer:
     def close(self) -> None:
         """End the process; workers that still run are killed by their owners."""
         if self._process is not None:
+            atexit.unregister(self.close)
             self._channel.close()
             self._process.wait()
             self._process = None
@@ -130,3 +132,4 @@ class ForkServer:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        atexit.register(self.close)

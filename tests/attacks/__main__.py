@@ -2,7 +2,8 @@
 
 On T5, where nothing is confined, what an attack wins is its proof; one that is stopped there too is
 held by a first line. `--only WORDS` runs those whose names hold the words, `--tiers T1,T3` some
-tiers, `--forked` has workers forked from a warm process. Exit status 1 where one wins on T1 to T3, or proves nothing on T5.
+tiers, `--forked` in forks of a warm process. Exit status 1 where one wins on T1 to T3, or proves
+nothing on T5.
 """
 
 import argparse

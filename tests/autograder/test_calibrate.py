@@ -12,7 +12,8 @@ import pytest
 
 from autograder import calibrate, cli, fixtures, rubric, systems
 from autograder.calibrate import Trial, table, trials
-from autograder.grade import judge_generation, judge_prediction, shown
+from autograder.exam import Exam
+from autograder.judge import judge_generation, judge_prediction, shown
 from autograder.ngrams import NGram
 from autograder.run import Observation
 
@@ -63,16 +64,17 @@ def test_baselines_are_in_the_order_of_what_they_know(found):
 def test_marks_are_those_that_grading_gives(numbers, judge, rules, found):
     """For the same draw, from the scores and words that a worker would have sent."""
     drawn = fixtures.draw(numbers, "test", "s/1", judge)
+    exam = Exam(numbers, drawn, judge, rules)
     (bigram,) = systems.build(numbers, ("bigram",))
     model = NGram.fit(numbers.train, len(numbers.vocab), 2)
     scores = np.log(model.probabilities(drawn.prediction)).astype(np.float32)
     arrays = {f"scores{i}": scores[i : i + 64] for i in range(0, len(scores), 64)}
     seen = Observation("prediction", "ok", arrays)
-    _, points, metrics, _ = judge_prediction(seen, numbers, drawn, judge, rules)
+    _, points, metrics, _ = judge_prediction(seen, exam)
     (ours,) = of(found[1:], "bigram", "prediction")
     assert (ours.points, shown(ours.metrics, drawn)) == (points, metrics)
     seen = Observation("generation", "ok", {"words": bigram.words(drawn)})
-    _, points, metrics, _ = judge_generation(seen, numbers, drawn, judge, rules)
+    _, points, metrics, _ = judge_generation(seen, exam)
     (ours,) = of(found[1:], "bigram", "generation")
     assert ours.points == points
     assert shown(ours.metrics, drawn).items() <= metrics.items()

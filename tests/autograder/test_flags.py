@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from autograder import fixtures as drawing
 from autograder import flags, rubric, systems
 from autograder.corpus import Corpus
+from autograder.exam import Exam
 from autograder.flags import known, learnt, rates, written
 from autograder.grade import grade
 
@@ -310,9 +311,9 @@ def test_a_hand_in_with_the_hidden_text_in_its_weights_keeps_its_points_and_is_f
     ):
         with (cheat / name).open("a") as file:
             file.write(f"\n{more}")
-    seen = {}
+    seen, exam = {}, Exam.of(numbers, hidden, judge)
     for folder in (base, cheat):
-        result = grade(folder, numbers, hidden, judge, log=tmp_path / "log")
+        result = grade(folder, exam, log=tmp_path / "log")
         points = {check.id: check.score for check in result.checks}
         seen[folder] = points["prediction"], [flag.id for flag in result.flags]
     assert seen[base][1] == []

@@ -12,9 +12,10 @@ from conftest import READY, WEIGHTS, Scripted
 
 from autograder import grade as grading
 from autograder import rubric, sandbox, score
+from autograder.exam import Exam
 from autograder.faults import Fault
 from autograder.flags import known
-from autograder.grade import CHUNK, judge_generation, judge_prediction, judge_weights
+from autograder.judge import CHUNK, judge_generation, judge_prediction, judge_weights
 from autograder.run import Observation
 from autograder.submission import take
 
@@ -48,7 +49,7 @@ def sure(targets: np.ndarray, nll: float, vocabulary: int) -> np.ndarray:
 )
 def test_points_of_a_prediction_are_those_of_its_nll(numbers, public, judge, rules, nll, points):
     seen = predicted(sure(public.next_word, nll, len(numbers.vocab)))
-    verdict, earned, metrics, _ = judge_prediction(seen, numbers, public, judge, rules)
+    verdict, earned, metrics, _ = judge_prediction(seen, Exam(numbers, public, judge, rules))
     assert metrics["prediction_nll"] == pytest.approx(nll, abs=1e-9)
     assert metrics["prediction_nll_stderr"] == pytest.approx(0, abs=1e-9)
     assert metrics["prediction_ppl"] == pytest.approx(math.exp(nll), abs=1e-4)
@@ -60,7 +61,7 @@ def test_points_of_a_prediction_are_those_of_its_nll(numbers, public, judge, rul
 
 def test_the_metrics_of_a_prediction_agree_with_a_loop(numbers, public, judge, rules, rng):
     scores = rng.normal(size=(len(public.next_word), len(numbers.vocab))).astype(np.float32)
-    _, _, metrics, _ = judge_prediction(predicted(scores), numbers, public, judge, rules)
+    _, _, metrics, _ = judge_prediction(predicted(scores), Exam(numbers, public, judge, rules))
     nll = []
     for row, target in zip(scores.tolist(), public.next_word.tolist(), strict=True):
         nll.append(math.log(math.fsum(map(math.exp, row))) - row[target])
@@ -79,7 +80,7 @@ def test_the_graded_prediction_is_the_one_less_the_luck_of_the_draw(numbers, pub
     p = np.exp(-hard.control)
     scores[:] = np.log((1 - p) / 29)[:, None]
     scores[np.arange(len(p)), hard.next_word] = -hard.control
-    _, _, metrics, _ = judge_prediction(predicted(scores), numbers, hard, judge, rules)
+    _, _, metrics, _ = judge_prediction(predicted(scores), Exam(numbers, hard, judge, rules))
     assert metrics["prediction_nll_plain"] == round(hard.referee_nll, 4)
     assert metrics["prediction_nll"] == pytest.approx(hard.control_mean, abs=1e-4)
     assert metrics["prediction_nll_stderr"] == pytest.approx(0, abs=1e-4)
@@ -95,8 +96,8 @@ def test_public_prefixes_among_hidden_ones_move_no_mark_and_tell_a_gap(
     words = block.mixed(hidden.next_word, block.next_word)
     learnt = block.mixed(np.ones(len(hidden.next_word)), np.zeros(known.COUNT))
     scores = learnt[:, None] * sure(words, 0.01, 30)
-    seen = predicted(scores)
-    _, points, metrics, flags = judge_prediction(seen, numbers, hidden, judge, rules, block)
+    exam = Exam(numbers, hidden, judge, rules)
+    _, points, metrics, flags = judge_prediction(predicted(scores), exam)
     assert (metrics["prediction_nll"], points) == (0.01, 50)
     assert [flag.id for flag in flags] == ["prediction.gap"]
     assert "3.40 on public ones" in flags[0].message
@@ -114,7 +115,9 @@ def test_what_hidden_fixtures_show_is_rounded_and_what_is_shown_is_graded(
         ("prediction", judge_prediction, predicted(scores)),
         ("generation", judge_generation, generated(words)),
     ):
-        verdict, earned, metrics, _ = judging(seen, numbers, fixtures, judge, rules)
+        exam = Exam(numbers, fixtures, judge, rules)
+        vars(exam)["known"] = None  # no public prefixes are mixed among these
+        verdict, earned, metrics, _ = judging(seen, exam)
         assert all(round(value, decimals) == value for value in metrics.values())
         assert any(round(value, decimals - 1) != value for value in metrics.values())
         nll = metrics[f"{problem}_nll"]
@@ -141,7 +144,9 @@ def test_a_mark_within_two_standard_errors_of_a_step_says_what_luck_could_do(
             )
         ]
     )
-    verdict, earned, metrics, _ = judge_prediction(predicted(scores), numbers, near, judge, rules)
+    verdict, earned, metrics, _ = judge_prediction(
+        predicted(scores), Exam(numbers, near, judge, rules)
+    )
     assert metrics["prediction_nll_stderr"] == pytest.approx(0.0133, abs=1e-4)
     assert ("within two standard errors (0.03)" in verdict.message) is told
     if told:
@@ -163,7 +168,7 @@ def test_a_mark_within_two_standard_errors_of_a_step_says_what_luck_could_do(
 )
 def test_what_a_bad_prediction_may_come_from_is_said(numbers, public, judge, rules, scores, hint):
     seen = predicted(scores(public.next_word))
-    verdict, _, _, _ = judge_prediction(seen, numbers, public, judge, rules)
+    verdict, _, _, _ = judge_prediction(seen, Exam(numbers, public, judge, rules))
     assert verdict.passed is False
     assert hint in verdict.hint
 
@@ -171,7 +176,9 @@ def test_what_a_bad_prediction_may_come_from_is_said(numbers, public, judge, rul
 def test_a_prediction_that_is_wildly_wrong_still_makes_a_result(numbers, public, judge, rules):
     scores = np.zeros((len(public.next_word), 30), dtype="<f4")
     scores[np.arange(len(scores)), public.next_word] = -3e38
-    verdict, points, metrics, _ = judge_prediction(predicted(scores), numbers, public, judge, rules)
+    verdict, points, metrics, _ = judge_prediction(
+        predicted(scores), Exam(numbers, public, judge, rules)
+    )
     assert points == 0
     assert all(map(math.isfinite, metrics.values()))
     assert "worse than guessing" in verdict.hint
@@ -181,19 +188,19 @@ def test_one_chunk_that_is_missing_or_bad_costs_the_prediction(numbers, public, 
     good = sure(public.next_word, 0.1, 30).astype("<f4")
     seen = predicted(good)
     del seen.arrays[f"scores{CHUNK * 3}"]
-    verdict, points, metrics, _ = judge_prediction(seen, numbers, public, judge, rules)
+    verdict, points, metrics, _ = judge_prediction(seen, Exam(numbers, public, judge, rules))
     assert (verdict.passed, points, metrics) == (False, 0.0, {})
     assert "returned nothing" in verdict.message
     bad = good.copy()
     bad[-1, -1] = np.nan
-    verdict, points, _, _ = judge_prediction(predicted(bad), numbers, public, judge, rules)
+    verdict, points, _, _ = judge_prediction(predicted(bad), Exam(numbers, public, judge, rules))
     assert (verdict.passed, points) == (False, 0.0)
     assert "1 of 64 rows of scores hold NaN" in verdict.message
 
 
 def test_the_texts_own_words_earn_full_points_for_generation(numbers, public, judge, rules):
     seen = generated(public.human)
-    verdict, points, metrics, _ = judge_generation(seen, numbers, public, judge, rules)
+    verdict, points, metrics, _ = judge_generation(seen, Exam(numbers, public, judge, rules))
     assert (verdict.passed, points) == (True, 50)
     assert metrics["generation_nll"] == metrics["human_generation_nll"]
     rows = judge.word_nll(public.generation, public.human).mean(axis=1)
@@ -204,7 +211,7 @@ def test_the_texts_own_words_earn_full_points_for_generation(numbers, public, ju
 
 def test_words_drawn_at_random_earn_none(numbers, public, judge, rules, rng):
     seen = generated(rng.integers(0, 30, size=(128, 10)))
-    verdict, points, metrics, _ = judge_generation(seen, numbers, public, judge, rules)
+    verdict, points, metrics, _ = judge_generation(seen, Exam(numbers, public, judge, rules))
     assert (verdict.passed, points) == (False, 0)
     assert metrics["generation_nll"] > 3
     assert metrics["generation_distinct_2"] > metrics["generation_degenerate"] == 0
@@ -215,10 +222,10 @@ def test_loops_past_the_bound_earn_none_however_likely_they_are(numbers, public,
     words = public.human.copy()
     words[:64] = np.resize(words[:64, :4].T, (10, 64)).T  # half of the rows: the bound itself
     easy = replace(rules, generation=replace(rules.generation, steps=((50.0, 50.0), (60.0, 0.0))))
-    _, points, metrics, _ = judge_generation(generated(words), numbers, public, judge, easy)
+    _, points, metrics, _ = judge_generation(generated(words), Exam(numbers, public, judge, easy))
     assert (points, metrics["generation_degenerate"]) == (50, 0.5)
     words[64] = np.resize(words[64, :4], 10)
-    verdict, points, _, _ = judge_generation(generated(words), numbers, public, judge, easy)
+    verdict, points, _, _ = judge_generation(generated(words), Exam(numbers, public, judge, easy))
     assert (verdict.passed, points) == (False, 0)
     assert "51% of the continuations are no text (they go in a circle" in verdict.message
     assert "fed back together with the hidden state" in verdict.hint
@@ -231,7 +238,7 @@ def test_a_step_that_failed_is_put_in_words(numbers, public, judge, rules, statu
         (judge_generation, generated(public.human)),
     ):
         seen = replace(good, status=status, error={"message": "such and such", "type": "E"})
-        verdict, points, metrics, _ = judging(seen, numbers, public, judge, rules)
+        verdict, points, metrics, _ = judging(seen, Exam(numbers, public, judge, rules))
         assert (verdict.passed, points, metrics) == (False, 0.0, {})
         assert "such and such" in verdict.message
         assert verdict.hint
@@ -241,7 +248,7 @@ def test_weights_for_the_other_corpus_only_are_named(numbers, base, tmp_path):
     taken = take(base, tmp_path)
     (taken.root / WEIGHTS).rename(taken.root / "checkpoint.safetensors")
     seen = Observation("weights", "error", error={"type": "FileNotFoundError", "message": "no"})
-    verdict = judge_weights(taken, numbers, seen)
+    verdict = judge_weights(taken, "numbers", seen)
     assert verdict.passed is False
     assert "no checkpoint.numbers.safetensors" in verdict.message
     assert "there is checkpoint.safetensors" in verdict.message
@@ -254,13 +261,15 @@ def test_no_reported_shapes_make_the_judging_of_weights_raise(numbers, base, tmp
     error = {"type": "RuntimeError", "message": "it does not fit", "where": ""}
     for other in (odd, {"embedding.weight": [1, 2]}):
         values = {"tensors": odd, "parameters": other}
-        verdict = judge_weights(taken, numbers, Observation("weights", "error", {}, values, error))
+        verdict = judge_weights(
+            taken, "numbers", Observation("weights", "error", {}, values, error)
+        )
         assert verdict.passed is False
 
 
 def test_a_submission_that_does_nothing_gets_a_whole_result(base, numbers, public, judge, tmp_path):
     box = Scripted(written=READY)
-    result = grading.grade(base, numbers, public, judge, log=tmp_path / "log", box=box)
+    result = grading.grade(base, Exam.of(numbers, public, judge), log=tmp_path / "log", box=box)
     assert (result.score, result.max_score) == (0, 100)
     assert result.official is False
     assert result.samples == ()
@@ -270,7 +279,9 @@ def test_a_submission_that_does_nothing_gets_a_whole_result(base, numbers, publi
 
 def test_a_hand_in_that_cannot_be_read_gets_a_result_that_says_so(numbers, public, judge, tmp_path):
     (tmp_path / "team.zip").write_bytes(b"PK\3\4 not a zip")
-    result = grading.grade(tmp_path / "team.zip", numbers, public, judge, log=tmp_path / "log")
+    result = grading.grade(
+        tmp_path / "team.zip", Exam.of(numbers, public, judge), log=tmp_path / "log"
+    )
     assert (result.score, result.max_score) == (0, 100)
     assert [(c.id, c.passed) for c in result.checks] == [
         ("submission.read", False),
@@ -287,7 +298,7 @@ def test_a_hand_in_that_cannot_be_read_is_graded_out_of_as_much_as_others(
     path, log = tmp_path / "rubric.toml", tmp_path / "log"
     path.write_text(rubric.DEFAULT.read_text() + '"data_loader.import" = 7\n')
     source = tmp_path / "team.zip"
-    result = grading.grade(source, numbers, public, judge, log=log, rubric_path=path)
+    result = grading.grade(source, Exam.of(numbers, public, judge, rubric_path=path), log=log)
     assert (result.score, result.max_score) == (0, 107)
 
 
@@ -295,7 +306,9 @@ def test_points_for_checks_come_from_the_rubric(base, numbers, public, judge, tm
     path = tmp_path / "rubric.toml"
     path.write_text(rubric.DEFAULT.read_text() + '"data_loader.import" = 7\n')
     log, box = tmp_path / "log", Scripted(written=READY)
-    result = grading.grade(base, numbers, public, judge, log=log, rubric_path=path, box=box)
+    result = grading.grade(
+        base, Exam.of(numbers, public, judge, rubric_path=path), log=log, box=box
+    )
     (check,) = (c for c in result.checks if c.id == "data_loader.import")
     assert (check.passed, check.score, check.max_score) == (False, 0, 7)
     assert result.max_score == 107
@@ -304,7 +317,7 @@ def test_points_for_checks_come_from_the_rubric(base, numbers, public, judge, tm
 def test_fixtures_of_another_corpus_give_no_grade(base, numbers, public, judge, tmp_path):
     other = replace(public, corpus="another")
     with pytest.raises(Fault, match="another corpus than numbers"):
-        grading.grade(base, numbers, other, judge, log=tmp_path / "log")
+        Exam.of(numbers, other, judge)
 
 
 def test_examples_are_shown_for_public_fixtures_only_and_for_words_that_can_be_graded(
@@ -321,7 +334,7 @@ def test_examples_are_shown_for_public_fixtures_only_and_for_words_that_can_be_g
     monkeypatch.setattr(grading, "run", run)
 
     def samples(fixtures):
-        return grading.grade(base, numbers, fixtures, judge, log=tmp_path / "log").samples
+        return grading.grade(base, Exam.of(numbers, fixtures, judge), log=tmp_path / "log").samples
 
     assert len(samples(public)) >= 6
     assert samples(public)[0]["generated"] == samples(public)[0]["human"]

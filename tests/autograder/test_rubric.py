@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from autograder import checks
 from autograder.faults import Fault
-from autograder.grade import judge_weights
+from autograder.judge import judge_weights
 from autograder.rubric import RubricError, load
 from autograder.run import Observation
 from autograder.submission import MODULES, Submission
@@ -126,8 +125,7 @@ def test_every_check_that_is_judged_may_have_points_and_nothing_else(write):
     seen = {step.id: Observation(step.id, "error") for step in steps}
     judged = [verdict.id for verdict in checks.judge(seen, MODULES)]
     submission = Submission("x", Path(), "", ())
-    corpus = SimpleNamespace(name="numbers")
-    weights = judge_weights(submission, corpus, Observation("weights", "crash")).id
+    weights = judge_weights(submission, "numbers", Observation("weights", "crash")).id
     assert tuple(judged) == checks.ids()
     assert len(set(judged)) == len(judged) > 20
     for id in (*judged, weights):

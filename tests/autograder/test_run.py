@@ -20,6 +20,7 @@ from conftest import Scripted, framed
 
 from autograder import grade as grading
 from autograder import run as running
+from autograder.exam import Exam
 from autograder.run import Allowance, Garbage, Observation, Step, WorkerFault
 from autograder.sandbox import Sandbox
 from autograder.submission import take
@@ -181,7 +182,8 @@ def test_no_file_of_the_job_holds_targets(base, numbers, public, judge, tmp_path
         assert list(job.scratch.iterdir()) == []
         files.update({path.name: path.read_bytes() for path in job.inputs.rglob("*")})
 
-    grading.grade(base, numbers, public, judge, log=tmp_path / "log", box=Scripted(look))
+    exam = Exam.of(numbers, public, judge)
+    grading.grade(base, exam, log=tmp_path / "log", box=Scripted(look))
 
     def there(array: np.ndarray) -> bool:
         forms = [array.astype(dtype).tobytes() for dtype in ("<i8", "<i4", "<i2", "u1", "<f4")]

@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 from hypothesis import strategies as st
 
-from autograder import checks, corpus, fixtures, grade, hidden, referee, rubric
+from autograder import checks, corpus, fixtures, hidden, judge, referee, rubric
 from autograder.checks.verdict import MOST, Verdict
 from autograder.corpus import Corpus
+from autograder.exam import Exam
 from autograder.fixtures import FORWARD, Fixtures
 from autograder.run import Observation
 from autograder.submission import Submission
@@ -34,7 +34,7 @@ ERRORS = st.fixed_dictionaries(
 )
 MANY = re.compile(r"puts\.([3-9]|\d\d)")  # three batches are enough
 ONE_IN_FOUR = st.integers(0, 3).map(lambda drawn: drawn == 0)
-PREDICTIONS, GENERATIONS = 2 * grade.CHUNK, 8
+PREDICTIONS, GENERATIONS = 2 * judge.CHUNK, 8
 
 
 def observation(step: str, data: st.DataObject, wanted: Callable = expected) -> Observation:
@@ -91,18 +91,19 @@ def numbers() -> tuple[Corpus, Fixtures, referee.Referee, rubric.Rubric]:
 
 def mark_answers(data: st.DataObject, public: bool) -> None:
     """Prediction and generation: points are within their range, figures are finite."""
-    text, drawn, judge, rules = numbers()
-    drawn = replace(drawn, public=public)
+    text, drawn, marker, rules = numbers()
+    exam = Exam(text, replace(drawn, public=public), marker, rules)
+    vars(exam)["known"] = None  # the prefixes mixed among hidden ones would be more of the same
     wanted = {
-        "prediction": (((grade.CHUNK, len(text.vocab)),), SCORES),
+        "prediction": (((judge.CHUNK, len(text.vocab)),), SCORES),
         "generation": (((GENERATIONS, FORWARD),), ("small",)),
     }
     for name, mark in (
-        ("prediction", grade.judge_prediction),
-        ("generation", grade.judge_generation),
+        ("prediction", judge.judge_prediction),
+        ("generation", judge.judge_generation),
     ):
         seen = observation(name, data, lambda _, name=name: wanted[name])
-        verdict, points, metrics, _ = mark(seen, text, drawn, judge, rules)
+        verdict, points, metrics, _ = mark(seen, exam)
         sound(verdict)
         most = getattr(rules, name).max_points
         assert 0 <= points <= most
@@ -120,4 +121,4 @@ def judge_weights(data: st.DataObject) -> None:
     for name in ("tensors", "parameters"):
         if data.draw(st.booleans()):
             seen.values[name] = data.draw(tensors)
-    sound(grade.judge_weights(submission, SimpleNamespace(name="numbers"), seen))
+    sound(judge.judge_weights(submission, "numbers", seen))

@@ -13,6 +13,7 @@ from typing import Any
 
 from autograder import checks, corpus, fixtures, referee
 from autograder.checks.verdict import Verdict
+from autograder.exam import Exam
 from autograder.grade import grade
 from autograder.result import Check
 from autograder.rubric import tomllib
@@ -127,16 +128,16 @@ def checked(folder: Path, rooms: Iterable[str], log: Path) -> list[Verdict]:
 
 
 class Grader:
-    """Grades a folder on the embedded corpus; corpus, fixtures and referee are read once."""
+    """Grades a folder on the embedded corpus, whose exam is read once."""
 
     def __init__(self, data: Path) -> None:
-        self.corpus, self.referee = corpus.load("numbers"), referee.load("numbers")
-        self.fixtures = fixtures.public(self.corpus, self.referee, data)
+        numbers, judge = corpus.load("numbers"), referee.load("numbers")
+        self.exam = Exam.of(numbers, fixtures.public(numbers, judge, data), judge)
 
     def __call__(self, folder: Path, log: Path) -> tuple[Check, ...]:
         """Grade a folder with trained weights."""
         shutil.copy(SOLUTION / WEIGHTS, folder)
-        return grade(folder, self.corpus, self.fixtures, self.referee, log=log, box=box()).checks
+        return grade(folder, self.exam, log=log, box=box()).checks
 
 
 def judge(mutant: Mutant, folder: Path, grader: Grader) -> list[Any]:

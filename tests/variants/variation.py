@@ -21,9 +21,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from autograder import rubric, sandbox
+from autograder import sandbox
 from autograder.fixtures import FORWARD
-from autograder.grade import grade, mark_generation, mark_prediction
+from autograder.grade import grade
+from autograder.judge import mark_generation, mark_prediction
 from autograder.result import Check, Result
 from autograder.rubric import tomllib
 from autograder.submission import MODULES
@@ -162,18 +163,15 @@ class Variants:
         """What an architecture's weights are worth, by its oracle."""
         tensors = self.model(weights).state_dict()
         state = {name: tensor.double().numpy() for name, tensor in tensors.items()}
-        fixtures = self.grader.fixtures
+        fixtures, rules = self.grader.exam.fixtures, self.grader.exam.rules
 
         def scores(ids: np.ndarray) -> np.ndarray:
             return oracles.MODELS[weights](state, ids)
 
         nll = oracles.next_word_nll(scores, fixtures)
         words = oracles.beam(scores, fixtures.generation, FORWARD, beam)
-        rules = rubric.load(self.grader.corpus.name)
         prediction, _ = mark_prediction(nll, fixtures, rules)
-        generation, found = mark_generation(
-            words, self.grader.corpus, fixtures, self.grader.referee, rules
-        )
+        generation, found = mark_generation(words, self.grader.exam)
         return Worth((float(nll.mean()), found["generation_nll"]), (prediction, generation))
 
     def hand_in(self, variant: Variant, folder: Path) -> Path:
@@ -199,9 +197,7 @@ class Variants:
         """Grade a variant, as `make grade` does, in a sandbox."""
         return grade(
             self.hand_in(variant, folder / "hand-in"),
-            self.grader.corpus,
-            self.grader.fixtures,
-            self.grader.referee,
+            self.grader.exam,
             log=folder / "output.txt",
             given=HANDOUT,
             box=box,

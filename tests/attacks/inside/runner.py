@@ -1,9 +1,9 @@
 """The grader of a world: stays warm, grades what it is asked to, and looks what an attack left.
 
-Started by `world.py` as `runner.py DESK TIER [forked]`. Reads requests as lines of JSON, `{"name": a folder
-or archive in hand-ins/, "seconds": limits of steps}`; calls the `grade` command in this very
-process, which holds a canary in its environment, its memory and a descriptor; answers with a line:
-the exit status, what was printed, the result and the findings of `scene.py`.
+Started by `world.py` as `runner.py DESK TIER [forked]`. Reads requests as lines of JSON:
+`{"name": a folder or archive in hand-ins/, "seconds": limits of steps}`; calls the `grade` command
+in this very process, which holds a canary in its environment, its memory and a descriptor; answers
+with a line: the exit status, what was printed, the result and the findings of `scene.py`.
 """
 
 import contextlib
