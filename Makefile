@@ -9,7 +9,7 @@ KIT = "$(PYTHON)" -m autograder
 
 .DEFAULT_GOAL := help
 ROOMS = evaluate ladder transfer study attention find-lr schedules
-.PHONY: help grade check train handin data fixtures release calibrate reference referee $(ROOMS) test test-all \
+.PHONY: help grade grade-class grade-worker check train handin data fixtures release calibrate reference referee $(ROOMS) test test-all \
         lint mutants fuzz bench bench-training clean
 
 help: ## this list
@@ -32,6 +32,12 @@ data: ## fetch, verify and encode WikiText-2 (WIKITEXT2= a folder or the zip, to
 
 fixtures: ## instructors: draw hidden fixtures from the test split with SECRET=
 	@$(KIT) fixtures --secret "$(SECRET)" $(ARGS)
+
+grade-class: ## instructors: grade SUBMISSIONS=folder; SCHEDULER=tcp://… for a cluster; ARGS="--fixtures data/hidden"
+	@$(KIT) grade-class "$(SUBMISSIONS)" --corpus "$(CORPUS)" $(if $(SCHEDULER),--scheduler "$(SCHEDULER)") $(ARGS)
+
+grade-worker: ## instructors: lend this machine to the cluster of SCHEDULER=; ARGS="--workers 8"
+	@$(KIT) grade-worker "$(SCHEDULER)" $(ARGS)
 
 release: ## instructors: dist/, for students and platforms; ARGS="--fixtures data/hidden"
 	@$(KIT) release $(ARGS)

@@ -51,6 +51,7 @@ PARTS = {
     "calibrate": "autograder/calibrate.py",
     "referee": "autograder/referee/make.py",
     "platform": "autograder/platforms/base.py",
+    **dict.fromkeys(("grade-class", "grade-worker"), "autograder/classroom/command.py"),
 }
 
 
@@ -167,6 +168,31 @@ def parser() -> argparse.ArgumentParser:
     with_corpus(command, "wikitext2")
     command.add_argument("--secret", required=True, help="the same secret gives the same fixtures")
     command.add_argument("--out", type=Path, default=ROOT / "data" / "hidden")
+    command = add("grade-class", run_grade_class, "grade a folder of hand-ins")
+    command.add_argument("submissions", type=Path, help="an export of a platform, or any folder")
+    with_corpus(command)
+    with_sandbox(command)
+    command.add_argument("--fixtures", type=Path, help="hidden fixtures (default: the public ones)")
+    command.add_argument(
+        "--practice", action="store_true", help="as with grade: not officially, in any sandbox"
+    )
+    command.add_argument("--out", type=Path, help="folder for results (default: runs/class/NAME)")
+    command.add_argument(
+        "--workers",
+        type=int,
+        help="processes that grade (default: the cores of this machine; 0: this process itself)",
+    )
+    command.add_argument(
+        "--scheduler", help="an existing Dask cluster: tcp://…, tls://… or its scheduler file"
+    )
+    command.add_argument("--regrade", action="store_true", help="grade again what has a grade")
+    command.add_argument("--only", help="keys, names, ids or addresses, with commas between; or *")
+    command.add_argument("--diff", type=Path, help="say whose mark is another than in this folder")
+    command.add_argument("--title", default="Language modelling", help="what the class page says")
+    command.add_argument("--no-names", action="store_true", help="a page to be shown to the class")
+    command = add("grade-worker", run_grade_worker, "lend this machine's cores to a Dask cluster")
+    command.add_argument("scheduler", help="tcp://…, tls://… or a scheduler file")
+    command.add_argument("--workers", type=int, default=1, help="processes that grade")
     command = add("release", run_release, "build what students and platforms get, into dist/")
     with_corpus(command, "wikitext2")
     command.add_argument("--fixtures", type=Path, help="hidden fixtures, for platforms only")
@@ -229,16 +255,37 @@ def run_platform(options: argparse.Namespace, _: list[str]) -> int:
     return base.run(options, lambda: grading(options, Console(stderr=True, highlight=False)))
 
 
-def grading(options: argparse.Namespace, console: Any) -> Callable[[Path, Path], Any]:
-    """Read what a grading needs; return what grades a hand-in, logs its output, gives a `Result`.
+def run_grade_class(options: argparse.Namespace, _: list[str]) -> int:
+    """Grade a class."""
+    from rich.console import Console
+
+    from .classroom import RollError, command
+
+    exam = examination(options, Console(highlight=False))
+    try:
+        return command.run(options, exam, HANDOUT)
+    except RollError as error:
+        raise UsageError(str(error)) from error
+
+
+def run_grade_worker(options: argparse.Namespace, _: list[str]) -> int:
+    """Run Dask's own worker in the kit's environment."""
+    place = ["--scheduler-file"] if options.scheduler.endswith(".json") else []
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", *place, options.scheduler]
+    command += ["--nworkers", str(options.workers), "--nthreads", "1", "--memory-limit", "0"]
+    command += ["--no-dashboard"]
+    return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
+
+
+def examination(options: argparse.Namespace, console: Any) -> Any:
+    """Read the `Exam` that options name.
 
     Raises:
         Fault: the corpus, the referee or the fixtures cannot be had.
     """
     from . import corpus as corpora
-    from . import fixtures, referee, sandbox
+    from . import fixtures, referee
     from .exam import Exam
-    from .grade import grade
 
     hidden = options.fixtures is not None
     if hidden and options.corpus == "auto":
@@ -250,7 +297,20 @@ def grading(options: argparse.Namespace, console: Any) -> Callable[[Path, Path],
     else:
         with status(console, "drawing the public fixtures (once)"):
             chosen = fixtures.public(corpus, judge, corpora.data_folder())
-    exam = Exam.of(corpus, chosen, judge, PRACTICE + substitute if substitute else "")
+    return Exam.of(corpus, chosen, judge, PRACTICE + substitute if substitute else "")
+
+
+def grading(options: argparse.Namespace, console: Any) -> Callable[[Path, Path], Any]:
+    """Read what a grading needs; return what grades a hand-in, logs its output, gives a `Result`.
+
+    Raises:
+        Fault: the corpus, the referee or the fixtures cannot be had.
+    """
+    from . import sandbox
+    from .grade import grade
+
+    exam = examination(options, console)
+    hidden = options.fixtures is not None
 
     def graded(source: Path, log: Path) -> Any:
         with status(console, "trying the sandbox") as on_step:

@@ -17,7 +17,13 @@ from .files import locked
 
 ROOT = Path(__file__).resolve().parent.parent
 # commands that need an optional extra
-EXTRAS = {"lint": "dev", "transfer": "transfer", "fuzz": "fuzz"}
+EXTRAS = {
+    "lint": "dev",
+    "transfer": "transfer",
+    "fuzz": "fuzz",
+    "grade-class": "class",
+    "grade-worker": "class",
+}
 # commands that list their own settings
 OWN_HELP = ("train", "reference", "evaluate", "ladder", "transfer", "study", "attention", "find-lr")
 NEEDED = ("torch", "numpy", "safetensors", "rich", "jinja2", "matplotlib", "pytest")

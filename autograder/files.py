@@ -74,6 +74,18 @@ def locked(
             _release(file.fileno())
 
 
+def try_lock(path: str | os.PathLike[str]) -> IO[Any] | None:
+    """Take the lock file `path` if nobody holds it; it is held until the returned file is closed.
+
+    Raises OSError if the file cannot be made.
+    """
+    file = open(path, "ab")  # noqa: SIM115 - it is the lock
+    if _take(file.fileno(), wait=False):
+        return file
+    file.close()
+    return None
+
+
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """Give a new private folder, removed at the end; remove those whose owners were killed."""

@@ -79,7 +79,7 @@ def grade(
     samples: list[dict[str, str]] = []
     raised: list[Flag] = []
     with hand_in(source, given) as (submission, error):
-        name, digest = source.resolve().name, ""
+        name, digest, receipt = source.resolve().name, "", {}
         if submission is None:
             verdicts.append(Verdict("submission.read", "the hand-in can be read", False, *error))
             # So that it is graded out of as many points as the others.
@@ -87,6 +87,7 @@ def grade(
             seen = {}
         else:
             name, digest = submission.name, submission.digest
+            receipt = submission.receipt(corpus.name)
             seen = observe(submission, exam, log, on_step, box)
             verdicts += checks.judge(seen, submission.missing)
             verdicts.append(judge_weights(submission, corpus.name, seen["weights"]))
@@ -139,6 +140,7 @@ def grade(
         flags=tuple(raised),
         samples=tuple(samples),
         notice=exam.notice,
+        receipt=receipt,
         timing={"total": round(time.monotonic() - started, 3)},
         environment=environment(exam.referee, box),
     )

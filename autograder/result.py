@@ -50,7 +50,8 @@ class Result:
 
     `metrics` hold finite numbers only; `scales` the rubric's `[nll, points]` pairs of "prediction"
     and "generation", best first; `samples` prompts with the words generated after them ("prompt",
-    "generated", "human"), public fixtures only; `notice` the banner over it all, or "".
+    "generated", "human"), public fixtures only; `notice` the banner over it all, or "";
+    `receipt` the SHA-256 of "code" and of "weights", by which a student knows what was graded.
     """
 
     submission: str
@@ -65,6 +66,7 @@ class Result:
     scales: dict[str, list[list[float]]] = field(default_factory=dict)
     samples: tuple[dict[str, str], ...] = ()
     notice: str = ""
+    receipt: dict[str, str] = field(default_factory=dict)
     timing: dict[str, float] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -92,6 +94,28 @@ class Result:
         fields = asdict(self)
         fields.update(schema=SCHEMA, score=self.score, max_score=self.max_score)
         return json.dumps(fields, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Result":
+        """Return the result that `to_json` wrote.
+
+        Raises:
+            ValueError: it is none.
+        """
+        try:
+            found = json.loads(text)
+            if found.pop("schema") != SCHEMA:
+                raise ValueError(f"no {SCHEMA}")
+            totals = found.pop("score"), found.pop("max_score")
+            found["checks"] = tuple(Check(**check) for check in found["checks"])
+            found["flags"] = tuple(Flag(**flag) for flag in found["flags"])
+            found["samples"] = tuple(found["samples"])
+            result = cls(**found)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no {SCHEMA}: {error!r}") from error
+        if (result.score, result.max_score) != totals:
+            raise ValueError("its score is not the sum of its checks")
+        return result
 
     def write(self, path: Path) -> None:
         """Write the JSON text, whole or not at all."""

@@ -9,7 +9,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from . import archive
@@ -39,19 +39,33 @@ class Submission:
     """A hand-in, copied.
 
     `root` is the copy's folder that holds the modules, `missing` the modules that are not there,
-    `digest` the SHA-256 over names and contents of what was handed in.
+    `digest` the SHA-256 over names and contents of what was handed in, `files` that of each file
+    below `root`, by name.
     """
 
     name: str
     root: Path
     digest: str
     missing: tuple[str, ...]
+    files: dict[str, str] = field(default_factory=dict)
 
     def weights(self, corpus: str) -> str | None:
         """The file with the trained weights for `corpus`, None where there is none."""
         stem = "checkpoint" if corpus == "wikitext2" else f"checkpoint.{corpus}"
         names = (f"{stem}.safetensors", f"{stem}.pt", f"{stem}.pth")
         return next((name for name in names if (self.root / name).is_file()), None)
+
+    def receipt(self, corpus: str) -> dict[str, str]:
+        """Return the SHA-256 of the trained weights' file, and one over all other files.
+
+        `code` is that of the lines that `sha256sum` prints of those, in order of name.
+        """
+        weights = self.weights(corpus)
+        lines = [
+            f"{digest}  {name}\n" for name, digest in sorted(self.files.items()) if name != weights
+        ]
+        receipt = {"code": hashlib.sha256("".join(lines).encode()).hexdigest()}
+        return receipt | ({"weights": self.files[weights]} if weights in self.files else {})
 
     def has(self, module: str) -> bool:
         """Whether the hand-in holds the module (rather than the kit having filled it in)."""
@@ -76,17 +90,14 @@ def take(source: Path, into: Path, given: Path | None = None) -> Submission:
             f"there is no {source}",
             "give SUBMISSION= a folder, or the .tar, .tar.gz or .zip that `make handin` writes",
         )
-    digest = hashlib.sha256()
+    digest, files = hashlib.sha256(), {}
     try:
         with sorted_members(source) as members:
-            if len(members) > MAX_FILES or sum(size for _, size, _ in members) > MAX_BYTES:
-                raise SubmissionError(
-                    f"the hand-in holds over {MAX_FILES} files or {MAX_BYTES >> 20} MiB",
-                    ONLY_NEEDED,
-                )
             for name, size, read in members:
                 digest.update(f"{name}\0{size}\0".encode())
-                copy_exactly(read(), into / name, size, digest)
+                own = hashlib.sha256()
+                copy_exactly(hashed(read(), digest, own), into / name, size)
+                files[name] = own.hexdigest()
     except archive.TooLarge as error:
         raise SubmissionError(f"{source.name}: {error}", ONLY_NEEDED) from error
     except archive.UNREADABLE as error:
@@ -110,7 +121,20 @@ def take(source: Path, into: Path, given: Path | None = None) -> Submission:
     name = source.resolve().name
     for ending in (".tar.gz", ".tgz", ".tar", ".zip"):
         name = name.removesuffix(ending)
-    return Submission(name, root, digest.hexdigest(), missing)
+    below = {
+        (into / file).relative_to(root).as_posix(): own
+        for file, own in files.items()
+        if (into / file).is_relative_to(root)
+    }
+    return Submission(name, root, digest.hexdigest(), missing, below)
+
+
+def hashed(pieces: Iterable[bytes], *digests: "hashlib._Hash") -> Iterator[bytes]:
+    """Hash what passes by."""
+    for piece in pieces:
+        for digest in digests:
+            digest.update(piece)
+        yield piece
 
 
 def find_root(folder: Path) -> Path | None:
@@ -124,7 +148,7 @@ def find_root(folder: Path) -> Path | None:
     return best if count(best) else None
 
 
-def copy_exactly(pieces: Iterable[bytes], target: Path, size: int, digest: "hashlib._Hash") -> None:
+def copy_exactly(pieces: Iterable[bytes], target: Path, size: int) -> None:
     """Write `size` bytes to a new file; a member that holds fewer or more is an error.
 
     Raises:
@@ -140,7 +164,6 @@ def copy_exactly(pieces: Iterable[bytes], target: Path, size: int, digest: "hash
             left -= len(piece)
             if left < 0:
                 break
-            digest.update(piece)
             with _writing():
                 copy.write(piece)
         with _writing():
@@ -160,14 +183,23 @@ def _writing() -> Iterator[None]:
 
 @contextmanager
 def sorted_members(source: Path) -> Iterator[list[Member]]:
-    """Give name, size and content of each file that is wanted, in order of name."""
+    """Give name, size and content of each file that is wanted, in order of name.
+
+    Raises:
+        SubmissionError: it is no hand-in, or too large.
+    """
     with archive.members(source) as members:
         if members is None:
             raise SubmissionError(
                 f"{source.name} is neither a folder nor a .zip, .tar or .tar.gz",
                 "pack it with `make handin`",
             )
-        yield _chosen(members)
+        chosen = _chosen(members)
+        if len(chosen) > MAX_FILES or sum(size for _, size, _ in chosen) > MAX_BYTES:
+            raise SubmissionError(
+                f"the hand-in holds over {MAX_FILES} files or {MAX_BYTES >> 20} MiB", ONLY_NEEDED
+            )
+        yield chosen
 
 
 def _chosen(members: Iterator[Member | None]) -> list[Member]:

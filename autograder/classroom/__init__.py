@@ -1,6 +1,6 @@
 """A class: who handed in what (`roll.py`), its gradebook (`gradebook.py`) and its page (`page.py`).
 
-None of them grades; they read a folder before, and write files after.
+Those three grade nothing: they read a folder before, and write files after.
 """
 
 from .roll import Entry, RollError, Row, Student, read

@@ -1,7 +1,8 @@
 """Writes the grades of a class as CSV: for a spreadsheet, for Canvas, for Gradescope.
 
 Covered: a row for each student, also of a group; no grade is an empty cell, never 0; what strangers
-wrote starts no formula. Not covered: uploading anything, letter grades, late penalties.
+wrote starts no formula; a student with two different grades gets neither in the importers' files,
+and `grades.csv` says so. Not covered: uploading anything, letter grades, late penalties.
 
 `grades.csv` begins with a byte-order mark: without it Excel takes UTF-8 for the system's old
 character set, and spoils names. The other two are for importers, which need none and may trip on
@@ -75,14 +76,19 @@ def write(
     return tuple(folder / name for name in tables)
 
 
-def plain(rows: Iterable[Row]) -> list[list[Cell]]:
+def plain(rows: Sequence[Row]) -> list[list[Cell]]:
     """Everything about each student, under `COLUMNS`."""
     table: list[list[Cell]] = [list(COLUMNS)]
+    doubtful = _doubtful(rows)
     for row, student in _students(rows):
         result, entry = row.result, row.entry
         metrics = result.metrics if result else {}
         failed = [check.id for check in result.checks if check.passed is False] if result else []
         flags = [flag.id for flag in result.flags] if result else []
+        reasons = [] if result else [row.reason or entry.reason]
+        if _who(student) in doubtful:
+            handins = ", ".join(doubtful[_who(student)])
+            reasons.append(f"different grades in {handins}: enter by hand which one counts")
         table.append(
             [
                 student.name,
@@ -96,7 +102,7 @@ def plain(rows: Iterable[Row]) -> list[list[Cell]]:
                 ("yes" if result.official else "no") if result else None,
                 " ".join(failed),
                 " ".join(flags),
-                "" if result else row.reason or entry.reason,
+                ". ".join(filter(None, reasons)),
             ]
         )
     return table
@@ -106,25 +112,43 @@ def canvas(rows: Sequence[Row], assignment: str) -> list[list[Cell]]:
     """What Canvas's gradebook takes."""
     most = Counter(row.result.max_score for row in rows if row.result).most_common(1)
     table: list[list[Cell]] = [[*CANVAS, assignment]]
+    doubtful = _doubtful(rows)
     table.append(["Points Possible", "", "", "", "", most[0][0] if most else None])
     for row, student in _students(rows):
         # A student of that name would set the points of the assignment.
         name = student.name.replace("Points Possible", "points possible")
-        table.append([name, student.canvas, student.id, student.email, "", _score(row)])
+        grade = None if _who(student) in doubtful else _score(row)
+        table.append([name, student.canvas, student.id, student.email, "", grade])
     return table
 
 
-def gradescope(rows: Iterable[Row]) -> list[list[Cell]]:
+def gradescope(rows: Sequence[Row]) -> list[list[Cell]]:
     """Scores under the names of Gradescope's own export."""
     table: list[list[Cell]] = [list(GRADESCOPE)]
+    doubtful = _doubtful(rows)
     for row, student in _students(rows):
         most = row.result.max_score if row.result else None
-        table.append([student.name, student.id, student.email, _score(row), most])
+        grade = None if _who(student) in doubtful else _score(row)
+        table.append([student.name, student.id, student.email, grade, most])
     return table
 
 
 def _students(rows: Iterable[Row]) -> Iterable[tuple[Row, Student]]:
     return ((row, student) for row in rows for student in row.entry.students)
+
+
+def _who(student: Student) -> str:
+    """What tells a student from others of the same name; "" where nothing does."""
+    return student.id or student.email.casefold() or student.canvas
+
+
+def _doubtful(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """The hand-ins of those who have different grades in several."""
+    grades: dict[str, dict[str, float | None]] = {}
+    for row, student in _students(rows):
+        if _who(student):
+            grades.setdefault(_who(student), {})[row.entry.key] = _score(row)
+    return {who: list(mine) for who, mine in grades.items() if len(set(mine.values())) > 1}
 
 
 def _score(row: Row) -> float | None:

@@ -72,6 +72,7 @@ def _facts(result: Result) -> list[tuple[str, list[tuple[str, str]]]]:
     """The small print: digests, environment, timing."""
     made = [
         ("submission", result.submission_digest),
+        *result.receipt.items(),
         ("fixtures", result.fixtures),
         ("rubric", result.rubric),
     ]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from autograder import score
-from autograder.classroom import Entry, Row, Student, page
+from autograder.classroom import Entry, Row, Student, histogram, page
 from autograder.result import Check, Flag, Result
 
 STEPS = {
@@ -250,8 +250,8 @@ def test_a_check_that_was_not_run_is_no_failure():
 def test_a_histograms_bars_stand_for_all_values_in_their_places(spread, amount, steps):
     rng = np.random.default_rng(7)
     values = [float(v) for v in 5 + spread * rng.standard_normal(amount).clip(-1, 9)]
-    drawn = page.histogram(values, steps)
-    unit = page.HEIGHT / drawn.highest
+    drawn = histogram.histogram(values, steps)
+    unit = histogram.HEIGHT / drawn.highest
     assert sum(round(bar.height / unit) for bar in drawn.bars) == amount
     assert all(bar.y + bar.height == pytest.approx(drawn.base, abs=0.11) for bar in drawn.bars)
     assert all(bar.x >= -0.01 and bar.x + bar.width <= 100.1 for bar in drawn.bars)
@@ -264,14 +264,14 @@ def test_a_histograms_bars_stand_for_all_values_in_their_places(spread, amount, 
 
 def test_a_histogram_counts_as_numpy_does_and_keeps_outliers_in_its_last_bar():
     values = [float(v) for v in np.random.default_rng(3).gamma(2, 2, 300)]
-    drawn = page.histogram([*values, 1e4], ((3.0, 50), (6.0, 0)))
+    drawn = histogram.histogram([*values, 1e4], ((3.0, 50), (6.0, 0)))
     low, high = (mark.x for mark in drawn.ticks[:: len(drawn.ticks) - 1])
     first, last = (float(mark.text) for mark in drawn.ticks[:: len(drawn.ticks) - 1])
     unit = (last - first) / (high - low)
     edges = [first + unit * (x - low) for x in np.arange(0, 100.1, drawn.bars[0].width)]
     counts, _ = np.histogram(values, bins=[*edges[:-1], np.inf])
     counts[-1] += 1
-    told = [round(bar.height / page.HEIGHT * drawn.highest) for bar in drawn.bars]
+    told = [round(bar.height / histogram.HEIGHT * drawn.highest) for bar in drawn.bars]
     assert sum(told) == 301
     # An edge read off the drawing is good to a hundredth of a percent of its width.
     assert np.abs(counts[counts > 0][: len(told)] - told).sum() <= 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,24 @@ def test_no_grade_is_an_empty_cell_and_a_grade_of_nothing_is_0(tmp_path):
         place = cells[0].index(column)
         scores = {line[0]: line[place] for line in cells[1:]}
         assert scores["Bo"] == "" and scores["Nil"] == "0" and scores["Ann"] == "33.33"
+
+
+def test_of_two_different_grades_a_person_says_which_counts(tmp_path):
+    def twice(first: Result | None, second: Result | None):
+        one = row("x", first, "lost", id="7")
+        other = replace(one, entry=replace(one.entry, key="y"), result=second)
+        return tables([ANN, one, other], tmp_path)
+
+    for different in (graded(20.0), None):
+        table, canvas, scope = twice(graded(10.0), different)
+        assert [cells[5] for cells in canvas[2:]] == ["33.33", "", ""]
+        assert [cells[3] for cells in scope[1:]] == ["33.33", "", ""]
+        assert [cells[4] for cells in table[1:3]] == ["33.33", "10"]
+        told = [cells[-1] for cells in table[1:]]
+        assert told[0] == "" and all("different grades in x, y" in text for text in told[1:])
+    table, canvas, _ = twice(graded(10.0), graded(10.0))
+    assert [cells[5] for cells in canvas[3:]] == ["10", "10"]
+    assert not any(cells[-1] for cells in table[1:])
 
 
 def test_canvas_finds_its_columns_and_its_points(tmp_path):

@@ -28,6 +28,7 @@ from autograder import cli, fixtures, release
 from autograder.faults import Fault
 from autograder.platforms import autolab, base, classroom50, github, gradescope, junit, prairielearn
 from autograder.result import Check, Flag, Result
+from autograder.sandbox.settings import prefixes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES = {
@@ -49,6 +50,9 @@ RUNNER = {  # what Classroom 50's runner sets
     "RELEASE_URL": "https://github.example/r/1",
     "REVIEW_URL": "https://github.example/d/1",
 }
+# Capabilities that Docker leaves to root by default.
+DOCKER = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP")
+DOCKER += ("NET_BIND_SERVICE", "NET_RAW", "SYS_CHROOT", "MKNOD", "AUDIT_WRITE", "SETFCAP")
 FORGED = '{"scores": {"Prediction": 50, "Generation": 50}}'
 # Says that it earned everything in all the ways that a platform might read, then ends the process.
 CRASH = f"""
@@ -564,14 +568,25 @@ def no_world() -> str:
     return "" if tried.returncode == 0 else f"bubblewrap fails: {tried.stderr.strip()}"
 
 
-def world(folders: dict[str, Path], command: list[str]) -> list[str]:
-    """Return a command in a file system that is this one with some folders more."""
-    words = ["bwrap", "--die-with-parent", "--cap-add", "ALL"]
+def world(folders: dict[str, Path], command: list[str], container: bool = False) -> list[str]:
+    """Return a command in a file system that is this one with some folders more.
+
+    In a `container` root has what Docker leaves it, and all users may reach the interpreter.
+    """
+    words = ["bwrap", "--die-with-parent"]
+    rights = [f"CAP_{name}" for name in DOCKER] if container else ["ALL"]
+    words += ["--cap-drop", "ALL", *(word for right in rights for word in ("--cap-add", right))]
     for path in sorted(Path("/").iterdir()):
         if path.is_symlink():
             words += ["--symlink", os.readlink(path), str(path)]
         else:
             words += ["--dev-bind" if path.is_dir() else "--ro-bind", str(path), str(path)]
+    for path in prefixes() if container else ():
+        above = [*reversed(path.parents)]
+        shut = [place for place, f in enumerate(above) if not f.stat().st_mode & 0o001]
+        for place, folder in enumerate(above[shut[0] :] if shut else ()):
+            words += ["--perms", "0755", "--dir" if place else "--tmpfs", str(folder)]
+        words += ["--ro-bind", str(path), str(path)]
     for place, folder in folders.items():
         words += ["--bind", str(folder), place]
     return [*words, *command]
@@ -641,9 +656,9 @@ class OnGradescope(Site):
     def hand_in(self, folder: Path) -> None:
         shutil.copytree(folder, self.place / "submission")
 
-    def run(self) -> tuple[int, str]:
+    def run(self, container: bool = False) -> tuple[int, str]:
         script = ["sh", "-c", "cd /autograder && exec /autograder/source/run_autograder"]
-        return self.start(world({"/autograder": self.place}, script))
+        return self.start(world({"/autograder": self.place}, script, container))
 
 
 class OnPrairieLearn(Site):
@@ -685,8 +700,9 @@ class OnGitHub(Site):
         steps = (dist / "github" / "grade.yml").read_text()
         (self.corpus,) = re.findall(r"^ +CORPUS: (.*)$", steps, re.MULTILINE)
         self.command = re.findall(r"^ +run: (.*)$", steps, re.MULTILINE)[-1]
-        with tarfile.open(dist / "classroom50" / "kit.tar") as archive:
-            archive.extractall(self.place)
+        subprocess.run(
+            ["tar", "-xf", dist / "classroom50" / "kit.tar", "-C", self.place], check=True
+        )
         self.environment |= {"CORPUS": self.corpus}
         self.environment |= {"GITHUB_STEP_SUMMARY": str(self.place / "summary.md")}
 
@@ -776,6 +792,33 @@ def test_its_own_script_grades_other_hand_ins(name, hand_in, points, site, hand_
     assert score == points
     # On Autolab it is the last line that counts, and nothing of the submission's is in any.
     assert FORGED not in out
+
+
+@pytest.mark.slow
+def test_in_a_container_a_hand_in_is_graded_officially_as_another_user(site, hand_ins):
+    place = site("gradescope")
+    place.hand_in(hand_ins["solution"])
+    status, out = place.run(container=True)
+    assert status == 0, out
+    data = read_gradescope((place.place / place.file).read_text())
+    assert (data["score"], data["extra_data"]["official"]) == (100, True)
+    assert "Sandbox T3" in out
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_its_own_script_gives_no_mark_where_the_grader_cannot_start(name, site, hand_ins):
+    place = site(name)
+    place.environment["PYTHON"] = shutil.which("false")
+    place.hand_in(hand_ins["handout"])
+    status, out = place.run()
+    text = place.place / (place.file or "none")
+    if name == "prairielearn":
+        assert status == 0
+        assert read_prairielearn(text.read_text())["gradable"] is False
+    else:
+        assert status != 0
+        assert not text.exists()
+        assert "{" not in out
 
 
 def broken(site: Site) -> None:

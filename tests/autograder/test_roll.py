@@ -131,8 +131,16 @@ def test_no_object_is_made_of_a_list(export, monkeypatch):
     assert found["submission_2"].students == (Student("submission_2"),)
 
 
+def test_no_student_can_hand_in_the_list_of_the_class(tmp_path):
+    put(tmp_path / "ann" / "trainer.py")
+    put(tmp_path / "mallory" / "submission_metadata.yml", METADATA)
+    put(tmp_path / "mallory" / "students.csv", "handin,name\nann,Mallory\n")
+    names = [entry.students for entry in read(tmp_path)]
+    assert names == [(Student("ann"),), (Student("mallory"),)]
+
+
 def test_a_list_that_is_too_large_is_not_read(export, monkeypatch):
-    monkeypatch.setattr("autograder.classroom.roll.MAX_LIST", 100)
+    monkeypatch.setattr("autograder.classroom.entry.MAX_LIST", 100)
     with pytest.raises(RollError, match="too large"):
         read(export)
 
@@ -167,7 +175,10 @@ def test_canvas_names_give_one_entry_a_user(tmp_path):
     put(tmp_path / "bo_LATE_77_1_handin-2.zip")
     for name in ("trainer.py", "inference.py"):
         put(tmp_path / f"cy_78_2_{name}")
+    for name in ("a", "b"):
+        put(tmp_path / f"hw_2026_1_{name}.zip")
     found = {entry.students[0].name: entry for entry in by_key(read(tmp_path)).values()}
+    assert found.keys() == {"leeann", "bo", "cy", "hw_2026_1_a", "hw_2026_1_b"}
     assert found["leeann"].path.name == "leeann_340934_208490284_handin.tar"
     assert found["leeann"].students == (Student("leeann", canvas="340934"),)
     assert found["bo"].path.name == "bo_LATE_77_1_handin-2.zip"

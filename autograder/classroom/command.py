@@ -1,0 +1,183 @@
+"""`grade-class`: what the command prints, and where it has the grading done.
+
+Covered: progress, the summary, the exit status. Not covered: what is graded and written
+(`drive.py`), workers (`cluster.py`).
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..exam import Exam
+from ..faults import Fault
+from . import roll
+from .drive import Drive, Rows
+from .entry import Entry
+from .shard import Answer, Terms, versions
+
+EVERY = 10.0  # seconds between lines where there is no terminal
+SHOWN = 20  # rows of a list on the terminal; the page has all
+
+
+def run(options: argparse.Namespace, exam: Exam, given: Path) -> int:
+    """Grade a class.
+
+    Returns:
+        0 if every hand-in has a grade, or handed in was nothing; else 3.
+
+    Raises:
+        Fault: nothing can be graded, or the ledger not be used.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    entries = roll.read(options.submissions)
+    out = options.out or Path("runs/class") / options.submissions.resolve().name
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Fault(f"{out} cannot be made ({error}): name another with --out") from error
+    official = options.fixtures is not None and not options.practice
+    terms = Terms(exam, options.sandbox, official, given, versions(exam.referee))
+    drive = Drive(entries, terms, out, lambda text: console.print(text, style="yellow"))
+    try:
+        with Meter(console, "reading", len(entries)) as meter:
+            drive.read(meter.step)
+        only = [part for part in (options.only or "").split(",") if part]
+        keys = drive.wanted(options.regrade, only)
+        console.print(f"{opening(entries)}; {len(keys)} to grade")
+        try:
+            grade(drive, keys, terms, options, console)
+        finally:  # what has been graded is there whatever ends this
+            files = drive.finish(options.title, not options.no_names)
+        summarise(drive.rows(), console)
+        tell_changes(drive, options.diff, console)
+        console.print("\n".join(["", *map(str, files), f"{out}/<hand-in>/report.html"]))
+        return 3 if drive.rows().open else 0
+    finally:
+        drive.close()
+
+
+def grade(
+    drive: Drive, keys: list[str], terms: Terms, options: argparse.Namespace, console: Console
+) -> None:
+    """Have the hand-ins graded, and show how it goes."""
+    if not keys:
+        return
+    from . import cluster
+
+    with Meter(console, "grading", len(keys)) as meter:
+
+        def on_answer(answer: Answer) -> None:
+            meter.step(answer.fault and f"{answer.key[:12]}: {answer.fault}")
+
+        if options.workers == 0:
+            drive.run(keys, lambda tasks: cluster.here(terms, tasks), on_answer)
+            return
+        workers = min(options.workers or cluster.cores(), len(keys))
+        with cluster.Cluster(terms, workers, options.scheduler, drive.say) as engine:
+            drive.run(keys, engine.grade, on_answer)
+
+
+def opening(entries: Iterable[Entry]) -> str:
+    """`30 hand-ins of 31 students, 1 of whom handed in nothing`."""
+    entries = list(entries)
+    people = sum(len(entry.students) for entry in entries)
+    idle = sum(len(entry.students) for entry in entries if entry.path is None)
+    text = f"{len(entries)} hand-ins" if people == len(entries) else f"{len(entries)} hand-ins of "
+    if people != len(entries):
+        text += f"{people} students"
+    return text + (f", {idle} with nothing to grade" if idle else "")
+
+
+def summarise(rows: Rows, console: Console) -> None:
+    """Print how many were graded, and who was not and why."""
+    scores = sorted(row.result.score for row in rows if row.result)
+    flagged = [row for row in rows if row.result and row.result.flags]
+    if scores:
+        middle = scores[len(scores) // 2]
+        unofficial = any(row.result and not row.result.official for row in rows)
+        practice = ", for practice" if unofficial else ""
+        console.print(
+            f"{len(scores)} graded{practice}; score {scores[0]:g} to {scores[-1]:g}, median {middle:g}"
+        )
+    for title, found in (
+        ("not graded", [(r.entry.key, r.reason) for r in rows if r.result is None]),
+        (
+            "to be looked at",
+            [(r.entry.key, ", ".join(f.id for f in r.result.flags)) for r in flagged],
+        ),
+    ):
+        if found:
+            console.print(f"{len(found)} {title}:")
+            listed(found, console)
+
+
+def tell_changes(drive: Drive, old: Path | None, console: Console) -> None:
+    """Print whose mark is another than before, and why."""
+    changes = drive.changes(old)
+    if not changes and old is None:
+        return
+    since = old or "the last run"
+    console.print(f"{len(changes)} marks differ from {since}{':' if changes else ''}")
+
+    def mark(value: float | None) -> str:
+        return "none" if value is None else f"{value:g}"
+
+    found = [(c.key, f"{mark(c.before)} → {mark(c.after)} ({c.why})") for c in changes]
+    listed(found, console, len(found) if old else SHOWN)
+
+
+def listed(found: list[tuple[str, str]], console: Console, most: int = SHOWN) -> None:
+    """Print a list, its first lines."""
+    for key, text in found[:most]:
+        console.print(f"  {key}: {text}", markup=False)
+    if len(found) > most:
+        console.print(f"  and {len(found) - most} more, which the page lists")
+
+
+class Meter:
+    """Shows how far something is: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, console: Console, what: str, total: int) -> None:
+        self.console, self.what, self.total = console, what, total
+        self.done = 0
+        self.started = self.told = time.monotonic()
+        self.bar = Progress(
+            TextColumn(what),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task(what, total=total, rate="")
+
+    def step(self, said: Any = "") -> None:
+        """Count one, and tell what is to be told of it."""
+        self.done += 1
+        now = time.monotonic()
+        taken = max(now - self.started, 1e-3)
+        rate = f"{60 * self.done / taken:.0f} a minute"
+        self.bar.update(self.task, advance=1, rate=rate)
+        if said:
+            self.console.print(said, markup=False, style="yellow")
+        if not self.console.is_terminal and now - self.told > EVERY:
+            self.told = now
+            left = taken / self.done * (self.total - self.done)
+            text = f"{self.what}: {self.done} of {self.total}, {rate}, about {left:.0f} s left"
+            self.console.print(text)
+            sys.stdout.flush()
+
+    def __enter__(self) -> "Meter":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
