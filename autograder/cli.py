@@ -121,7 +121,8 @@ def parser() -> argparse.ArgumentParser:
             "autograder/sandbox/README.md",
         )
 
-    add("setup", lambda *_: 0, "set up .venv with the packages of constraints.txt")
+    command = add("setup", lambda *_: 0, "set up .venv with the packages of constraints.txt")
+    command.add_argument("extra", nargs="?", help="also those of this extra of pyproject.toml")
     command = add("grade", run_grade, "grade a submission")
     with_submission(command)
     with_corpus(command)

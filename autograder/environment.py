@@ -38,7 +38,7 @@ def enter(argv: list[str]) -> None:
         SystemExit: with the status of the command that was run there, or 3 if set-up failed.
     """
     folder = os.environ.get("LMKIT_VENV") or str(ROOT / ".venv")
-    command = next((arg for arg in argv if not arg.startswith("-")), "")
+    command, *after = [arg for arg in argv if not arg.startswith("-")] or [""]
     asks_help = "--help" in argv and command not in OWN_HELP
     if command in ("", "clean") or asks_help:
         return  # these need no packages
@@ -51,7 +51,13 @@ def enter(argv: list[str]) -> None:
             )
         return
     venv = Path(folder)
-    python = set_up(venv, EXTRAS.get(command))
+    wanted = after[0] if command == "setup" and after else EXTRAS.get(command)
+    if wanted not in (None, *EXTRAS.values()):
+        _fail(
+            f"there is no extra {wanted}",
+            f"name one of {', '.join(dict.fromkeys(EXTRAS.values()))}",
+        )
+    python = set_up(venv, wanted)
     if command == "setup" or Path(sys.prefix).resolve() == venv.resolve():
         return
     arguments = [str(python), "-m", "autograder", *argv]

@@ -22,6 +22,7 @@ from ..faults import Fault
 from .shard import Answer, Marker, Task, Terms
 
 SHARD = 8  # hand-ins
+SHARES = 8  # shards a worker, so that none has long to do when the others are done
 SHARD_BYTES = 64 * 2**20
 UNDER_WAY = 2  # shards a worker
 PATIENCE = 60.0  # seconds without a scheduler
@@ -57,24 +58,20 @@ def grade_shard(versions: str, shard: list[Task]) -> list[Answer]:
     return [MARKERS[versions](task) for task in shard]
 
 
-def shards(tasks: Iterable[Task]) -> Iterator[list[Task]]:
-    """Put tasks together, by number and by size."""
+def shards(tasks: Iterable[Task], total: int, workers: int) -> Iterator[list[Task]]:
+    """Put tasks together, by number and by size: a few at a time, and fewer where there are few."""
+    most = max(1, min(SHARD, total // (SHARES * workers)))
     shard: list[Task] = []
     for task in tasks:
         if shard and sum(len(t.data) for t in shard) + len(task.data) > SHARD_BYTES:
             yield shard
             shard = []
         shard.append(task)
-        if len(shard) == SHARD:
+        if len(shard) == most:
             yield shard
             shard = []
     if shard:
         yield shard
-
-
-def here(terms: Terms, tasks: Iterable[Task]) -> Iterator[Answer]:
-    """Grade in this process, one after the other."""
-    return map(Marker(terms), tasks)
 
 
 class Cluster:
@@ -100,7 +97,7 @@ class Cluster:
                     n_workers=workers,
                     threads_per_worker=1,
                     processes=True,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
                     # Who can connect to a scheduler runs code as its user, which on a shared
                     # machine anybody can who can reach a port of it.
                     security=Security.temporary(),
@@ -138,13 +135,13 @@ class Cluster:
     def _workers(self) -> int:
         return len(self._client.scheduler_info(n_workers=-1)["workers"])
 
-    def grade(self, tasks: Iterable[Task]) -> Iterator[Answer]:
-        """Grade tasks, which are read as they are needed; answers come in any order.
+    def grade(self, tasks: Iterable[Task], total: int) -> Iterator[Answer]:
+        """Grade `total` tasks, which are read as they are needed; answers come in any order.
 
         Raises:
             Fault: nothing can be graded, or the scheduler is gone for good.
         """
-        fresh, again = shards(tasks), deque()
+        fresh, again = shards(tasks, total, max(1, self._workers())), deque()
         under_way: dict[Future, list[Task]] = {}
         waiting = False
         while True:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -19,7 +20,7 @@ from ..faults import Fault
 from . import roll
 from .drive import Drive, Rows
 from .entry import Entry
-from .shard import Answer, Terms, versions
+from .shard import Answer, Marker, Terms, versions
 
 EVERY = 10.0  # seconds between lines where there is no terminal
 SHOWN = 20  # rows of a list on the terminal; the page has all
@@ -68,16 +69,16 @@ def grade(
     """Have the hand-ins graded, and show how it goes."""
     if not keys:
         return
-    from . import cluster
-
     with Meter(console, "grading", len(keys)) as meter:
 
         def on_answer(answer: Answer) -> None:
             meter.step(answer.fault and f"{answer.key[:12]}: {answer.fault}")
 
         if options.workers == 0:
-            drive.run(keys, lambda tasks: cluster.here(terms, tasks), on_answer)
+            drive.run(keys, lambda tasks, _: map(Marker(terms), tasks), on_answer)
             return
+        from . import cluster
+
         workers = min(options.workers or cluster.cores(), len(keys))
         with cluster.Cluster(terms, workers, options.scheduler, drive.say) as engine:
             drive.run(keys, engine.grade, on_answer)
@@ -96,22 +97,22 @@ def opening(entries: Iterable[Entry]) -> str:
 
 def summarise(rows: Rows, console: Console) -> None:
     """Print how many were graded, and who was not and why."""
-    scores = sorted(row.result.score for row in rows if row.result)
-    flagged = [row for row in rows if row.result and row.result.flags]
+    scores, missing, flagged, official = [], [], [], True
+    for row in rows:
+        if row.result is None:
+            missing.append((row.entry.key, row.reason))
+            continue
+        scores.append(row.result.score)
+        official &= row.result.official
+        if row.result.flags:
+            flagged.append((row.entry.key, ", ".join(flag.id for flag in row.result.flags)))
     if scores:
-        middle = scores[len(scores) // 2]
-        unofficial = any(row.result and not row.result.official for row in rows)
-        practice = ", for practice" if unofficial else ""
+        scores.sort()
         console.print(
-            f"{len(scores)} graded{practice}; score {scores[0]:g} to {scores[-1]:g}, median {middle:g}"
+            f"{len(scores)} graded{'' if official else ', for practice'}; score {scores[0]:g} to "
+            f"{scores[-1]:g}, median {median(scores):g}"
         )
-    for title, found in (
-        ("not graded", [(r.entry.key, r.reason) for r in rows if r.result is None]),
-        (
-            "to be looked at",
-            [(r.entry.key, ", ".join(f.id for f in r.result.flags)) for r in flagged],
-        ),
-    ):
+    for title, found in (("not graded", missing), ("to be looked at", flagged)):
         if found:
             console.print(f"{len(found)} {title}:")
             listed(found, console)

@@ -22,7 +22,7 @@ from .shard import Answer, Task, Terms, fingerprint, pack
 
 LEDGER, ROLL = "ledger.jsonl", "class.json"
 
-Engine = Callable[[Iterable[Task]], Iterator[Answer]]
+Engine = Callable[[Iterable[Task], int], Iterator[Answer]]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Drive:
             Fault: nothing more can be graded, or the ledger not be written.
         """
         left = set(keys)
-        for answer in engine(self.tasks(keys)):
+        for answer in engine(self.tasks(keys), len(keys)):
             if answer.key not in left:  # graded twice, by a worker that was thought to be lost
                 continue
             left.discard(answer.key)
