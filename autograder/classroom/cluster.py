@@ -34,6 +34,10 @@ MARKERS: dict[str, Marker] = {}  # of a worker's process
 Say = Callable[[str], None]
 
 
+class Untold(Exception):
+    """A worker does not know what to grade: its scheduler is another than the one that was told."""
+
+
 class GraderPlugin(WorkerPlugin):
     """Makes a worker ready to grade on some terms."""
 
@@ -52,9 +56,10 @@ def grade_shard(versions: str, shard: list[Task]) -> list[Answer]:
 
     Raises:
         Fault: nothing can be graded here.
+        Untold: this worker came after the terms were told.
     """
     if versions not in MARKERS:
-        raise Fault("a worker was never told what to grade")
+        raise Untold
     return [MARKERS[versions](task) for task in shard]
 
 
@@ -168,14 +173,13 @@ class Cluster:
                     answers = self._answers(future, shard, again)
                     del under_way[future]
                     yield from answers
-            except LOST:
-                self._say("the scheduler is gone: waiting for it to come back")
+            except LOST as error:
+                self._say(f"{error}: connecting again")
                 # What it had answered and not told is graded again.
                 again.extend(under_way.values())
                 under_way.clear()
                 self._disconnect()
                 self._connect()
-                self._say("the scheduler is back")
 
     def _submit(self, shard: list[Task]) -> Future:
         return self._client.submit(grade_shard, self._terms.versions, shard, pure=False)
@@ -185,9 +189,10 @@ class Cluster:
         if future.status == "finished":
             return future.result()
         if future.status != "error":  # cancelled, or lost with the scheduler
-            again.append(shard)
-            return []
+            raise CommClosedError("a new scheduler knows nothing of what was under way")
         error = future.exception()
+        if isinstance(error, Untold):
+            raise CommClosedError("a new scheduler was not told what to grade")
         if not isinstance(error, KilledWorker):
             raise error
         if len(shard) > 1:  # one of them ends whoever grades it: each by itself
