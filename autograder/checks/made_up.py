@@ -77,6 +77,6 @@ def settings() -> dict[str, Any]:
         "forward": FORWARD,
         "max_batches": MAX_BATCHES,
         "train_steps": 30,
-        "train_flops": 100_000_000_000,
+        "train_flops": 30_000_000_000,
         "threads": 2,
     }

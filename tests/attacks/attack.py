@@ -117,6 +117,20 @@ def imported(path: Path) -> Any:
     return module
 
 
+def hand_in(attack: Attack, fair: Path, folder: Path, told: dict[str, Any]) -> Path:
+    """Write a hostile hand-in from the honest one, with what it is told of its victim."""
+    shutil.copytree(fair, folder)
+    for module in MODULES:
+        if code := getattr(attack, module):
+            with (folder / f"{module}.py").open("a", encoding="utf-8") as file:
+                file.write("\n\n" + code)
+    for name, text in attack.files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "told.json").write_text(json.dumps(told))
+    return folder
+
+
 class Attacks:
     """Carries attacks out, tier by tier; a world is made when it is first needed."""
 
@@ -166,15 +180,7 @@ class Attacks:
         if attack.build:
             made = getattr(packed, attack.build)(self.folder / "honest", folder)
         else:
-            made = shutil.copytree(self.folder / "honest", path)
-            for module in MODULES:
-                if code := getattr(attack, module):
-                    with (path / f"{module}.py").open("a", encoding="utf-8") as file:
-                        file.write("\n\n" + code)
-            for name, text in attack.files.items():
-                (path / name).parent.mkdir(exist_ok=True)
-                (path / name).write_text(text, encoding="utf-8")
-            (path / "told.json").write_text(json.dumps(world.told))
+            made = hand_in(attack, self.folder / "honest", path, world.told)
         world.give(folder)
         return str(made.relative_to(world.desk / "hand-ins"))
 

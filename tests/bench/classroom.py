@@ -1,8 +1,8 @@
-"""`make bench-class`: what grading a class costs beyond the forward passes that it cannot do without.
+"""`make bench-class`: what a class costs beyond the forward passes that it cannot do without.
 
-Distinct copies of the solution are graded by `grade-class`; beside it, in one warm process, the same
-number of models are loaded and do their forward passes: the prediction of all prefixes and the
-generation after all prompts. Prints the ratio of wall times, the memory of the whole at several
+Distinct copies of the solution are graded by `grade-class`; beside it, in one warm process with one
+thread, as many models are loaded and do their forward passes: the prediction of all prefixes and
+the generation after all prompts. Prints the ratio of wall times, the memory of the whole at several
 sizes of class, and, from what one hand-in costs, a schedule for classes too large to be tried.
 """
 
@@ -23,6 +23,10 @@ from .__main__ import ROOT, tree_memory
 
 PARTS = ("recurrent", "softmax", "optim", "evaluation")
 MIB = 2**20
+WEIGHTS = {
+    "wikitext2": "checkpoint.safetensors",
+    "numbers": "checkpoint.numbers.safetensors",
+}
 FORWARD = """
 import os, sys, time
 sys.path[:0] = sys.argv[2:4]
@@ -37,7 +41,7 @@ from language_model import LanguageModel
 name, count = sys.argv[1], int(sys.argv[4])
 text = corpus.load(name)
 drawn = fixtures.load(Path(sys.argv[5]))
-weights = Path(sys.argv[2]) / ("checkpoint.safetensors" if name == "wikitext2" else f"checkpoint.{{name}}.safetensors")
+weights = Path(sys.argv[6])
 with safetensors.safe_open(str(weights), "pt") as file:
     settings = json.loads((file.metadata() or {{}}).get("settings", "{{}}"))
 block = known.draw(text, drawn, referee.load(name))
@@ -63,9 +67,9 @@ print(time.perf_counter() - started)
 
 def copies(folder: Path, corpus: str, count: int) -> Path:
     """Write distinct hand-ins."""
-    weights = (
-        "checkpoint.safetensors" if corpus == "wikitext2" else f"checkpoint.{corpus}.safetensors"
-    )
+    folder.mkdir(parents=True)
+    once = folder.parent / "weights"
+    shutil.copy(ROOT / "solution" / WEIGHTS[corpus], once)
     for number in range(count):
         place = folder / f"student-{number:05d}"
         place.mkdir(parents=True)
@@ -73,24 +77,17 @@ def copies(folder: Path, corpus: str, count: int) -> Path:
             shutil.copy(path, place)
         for part in PARTS:
             shutil.copytree(ROOT / "solution" / part, place / part)
-        os.link(weights_of(folder, corpus, weights), place / weights)
+        os.link(once, place / WEIGHTS[corpus])  # 300 of WikiText-2's would fill 6 GB
         with (place / "trainer.py").open("a") as file:
             file.write(f"# {number}\n")
     return folder
-
-
-def weights_of(folder: Path, corpus: str, name: str) -> Path:
-    """Copy the weights once, onto the same file system; hand-ins link to them."""
-    path = folder.parent / name
-    if not path.exists():
-        shutil.copy(ROOT / "solution" / name, path)
-    return path
 
 
 def forward_passes(corpus: str, fixtures: Path, count: int, threads: int) -> float:
     """Return the seconds that the forward passes of so many hand-ins take in one warm process."""
     command = [sys.executable, "-c", FORWARD.format(threads=threads), corpus]
     command += [str(ROOT / "solution"), str(ROOT), str(count), str(fixtures)]
+    command.append(str(ROOT / "solution" / WEIGHTS[corpus]))
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
@@ -152,8 +149,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as made:
         hidden = Path(made) / "hidden"
         subprocess.run(
-            [sys.executable, "-m", "autograder", "fixtures", "--corpus", options.corpus]
-            + ["--secret", "bench", "--out", str(hidden)],
+            [
+                *(sys.executable, "-m", "autograder", "fixtures", "--corpus", options.corpus),
+                *("--secret", "bench", "--out", str(hidden)),
+            ],
             cwd=ROOT,
             env={**os.environ, "LMKIT_VENV": "none"},
             check=True,
@@ -166,8 +165,8 @@ def main() -> int:
             seconds, peak = grade_class(folder, options.corpus, hidden, workers)
             rows.append((size, seconds, peak))
             print(
-                f"{size} hand-ins on {workers} workers: {seconds:.0f} s; their forward passes in one "
-                f"warm process: {alone:.0f} s; ratio {seconds / alone:.2f} (at most 1.25); "
+                f"{size} hand-ins on {workers} workers: {seconds:.0f} s; their forward passes in "
+                f"one warm process: {alone:.0f} s; ratio {seconds / alone:.2f} (at most 1.25); "
                 f"{3600 * size / seconds:.0f} hand-ins an hour; peak memory {peak / MIB:.0f} MiB",
                 flush=True,
             )

@@ -156,7 +156,7 @@ class Variants:
         variant = next(v for v in self.all if v.weights == weights and v.epochs)
         folder = self.folder / "training" / weights
         write(variant, folder)
-        corpus = self.grader.corpus
+        corpus = self.grader.exam.corpus
         return train(variant, folder, corpus.train.articles(), len(corpus.vocab))
 
     def worth(self, weights: str, beam: int) -> Worth:
