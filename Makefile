@@ -9,7 +9,7 @@ KIT = "$(PYTHON)" -m autograder
 
 .DEFAULT_GOAL := help
 ROOMS = evaluate ladder transfer study attention find-lr schedules
-.PHONY: help grade grade-class grade-worker check train handin data fixtures release calibrate reference referee $(ROOMS) test test-all \
+.PHONY: help grade grade-class grade-scheduler grade-worker bench-class check train handin data fixtures release calibrate reference referee $(ROOMS) test test-all \
         lint mutants fuzz bench bench-training clean
 
 help: ## this list
@@ -35,6 +35,9 @@ fixtures: ## instructors: draw hidden fixtures from the test split with SECRET=
 
 grade-class: ## instructors: grade SUBMISSIONS=folder; SCHEDULER=tcp://… for a cluster; ARGS="--fixtures data/hidden"
 	@$(KIT) grade-class "$(SUBMISSIONS)" --corpus "$(CORPUS)" $(if $(SCHEDULER),--scheduler "$(SCHEDULER)") $(ARGS)
+
+grade-scheduler: ## instructors: run a Dask scheduler; ARGS="--file scheduler.json"
+	@$(KIT) grade-scheduler $(ARGS)
 
 grade-worker: ## instructors: lend this machine to the cluster of SCHEDULER=; ARGS="--workers 8"
 	@$(KIT) grade-worker "$(SCHEDULER)" $(ARGS)
@@ -89,6 +92,9 @@ lint: ## check the style of the source
 
 bench: ## measure speed and memory of the commands
 	@$(KIT) bench
+
+bench-class: ## measure the grading of a class; ARGS="--hand-ins 300 --corpus wikitext2"
+	@$(KIT) bench --class $(ARGS)
 
 bench-training: ## measure speed and memory of training steps
 	@$(KIT) bench --training

@@ -51,7 +51,9 @@ PARTS = {
     "calibrate": "autograder/calibrate.py",
     "referee": "autograder/referee/make.py",
     "platform": "autograder/platforms/base.py",
-    **dict.fromkeys(("grade-class", "grade-worker"), "autograder/classroom/command.py"),
+    **dict.fromkeys(
+        ("grade-class", "grade-scheduler", "grade-worker"), "autograder/classroom/command.py"
+    ),
 }
 
 
@@ -191,6 +193,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--diff", type=Path, help="say whose mark is another than in this folder")
     command.add_argument("--title", default="Language modelling", help="what the class page says")
     command.add_argument("--no-names", action="store_true", help="a page to be shown to the class")
+    command = add("grade-scheduler", run_grade_scheduler, "run a Dask scheduler for grade-worker")
+    command.add_argument("--port", type=int, default=8786)
+    command.add_argument("--file", type=Path, help="write how to reach it here, for --scheduler")
     command = add("grade-worker", run_grade_worker, "lend this machine's cores to a Dask cluster")
     command.add_argument("scheduler", help="tcp://…, tls://… or a scheduler file")
     command.add_argument("--workers", type=int, default=1, help="processes that grade")
@@ -221,6 +226,11 @@ def parser() -> argparse.ArgumentParser:
     command = add("bench", run_bench, "measure speed and memory")
     command.add_argument("--rounds", type=int, default=3)
     command.add_argument("--training", action="store_true", help="steps of training instead")
+    command.add_argument(
+        "--class", action="store_true", dest="classroom", help="the grading of a class instead"
+    )
+    command.add_argument("--hand-ins", type=int, default=300, help="of that class")
+    with_corpus(command, "wikitext2")
     add("clean", run_clean, "remove what was made: .venv, data, runs, dist")
     return top
 
@@ -269,12 +279,21 @@ def run_grade_class(options: argparse.Namespace, _: list[str]) -> int:
         raise UsageError(str(error)) from error
 
 
+def run_grade_scheduler(options: argparse.Namespace, _: list[str]) -> int:
+    """Run Dask's own scheduler where it can import the kit; its pages are for this machine only."""
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", str(options.port)]
+    command += ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+    if options.file:
+        command += ["--scheduler-file", str(options.file)]
+    return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
+
+
 def run_grade_worker(options: argparse.Namespace, _: list[str]) -> int:
     """Run Dask's own worker in the kit's environment."""
     place = ["--scheduler-file"] if options.scheduler.endswith(".json") else []
     command = [sys.executable, "-m", "distributed.cli.dask_worker", *place, options.scheduler]
     command += ["--nworkers", str(options.workers), "--nthreads", "1", "--memory-limit", "0"]
-    command += ["--no-dashboard"]
+    command += ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
     return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
 
 
@@ -544,6 +563,9 @@ def run_lint(_: argparse.Namespace, __: list[str]) -> int:
 
 def run_bench(options: argparse.Namespace, _: list[str]) -> int:
     """Run the benchmarks."""
+    if options.classroom:
+        command = [sys.executable, "-m", "tests.bench.classroom", "--corpus", options.corpus]
+        return subprocess.run([*command, "--hand-ins", str(options.hand_ins)], cwd=ROOT).returncode
     module = "tests.bench.training" if options.training else "tests.bench"
     command = [sys.executable, "-m", module, "--rounds", str(options.rounds)]
     environment = KEEP_MEMORY | os.environ if options.training else None

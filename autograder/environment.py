@@ -22,6 +22,7 @@ EXTRAS = {
     "transfer": "transfer",
     "fuzz": "fuzz",
     "grade-class": "class",
+    "grade-scheduler": "class",
     "grade-worker": "class",
 }
 # commands that list their own settings

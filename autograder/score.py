@@ -43,7 +43,7 @@ def target_nll(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
             raise ValueError("a score is not finite")
         part -= part.max(axis=1, keepdims=True)
         chosen = np.take_along_axis(part, columns[start : start + CHUNK_ROWS], axis=1)
-        total = np.exp(part).sum(axis=1, keepdims=True)
+        total = np.exp(part, out=part).sum(axis=1, keepdims=True)
         out[start : start + CHUNK_ROWS] = np.log(total) - chosen
     return out.reshape(targets.shape)
 

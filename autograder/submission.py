@@ -94,10 +94,10 @@ def take(source: Path, into: Path, given: Path | None = None) -> Submission:
     try:
         with sorted_members(source) as members:
             for name, size, read in members:
-                digest.update(f"{name}\0{size}\0".encode())
                 own = hashlib.sha256()
-                copy_exactly(hashed(read(), digest, own), into / name, size)
+                copy_exactly(hashed(read(), own), into / name, size)
                 files[name] = own.hexdigest()
+                digest.update(f"{name}\0{files[name]}\0".encode())
     except archive.TooLarge as error:
         raise SubmissionError(f"{source.name}: {error}", ONLY_NEEDED) from error
     except archive.UNREADABLE as error:
@@ -129,11 +129,10 @@ def take(source: Path, into: Path, given: Path | None = None) -> Submission:
     return Submission(name, root, digest.hexdigest(), missing, below)
 
 
-def hashed(pieces: Iterable[bytes], *digests: "hashlib._Hash") -> Iterator[bytes]:
+def hashed(pieces: Iterable[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
     """Hash what passes by."""
     for piece in pieces:
-        for digest in digests:
-            digest.update(piece)
+        digest.update(piece)
         yield piece
 
 

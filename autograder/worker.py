@@ -585,7 +585,6 @@ def step_weights(worker: Worker) -> None:
 
 def step_prediction(worker: Worker) -> None:
     """Predict the fixtures, a chunk at a time so that memory stays flat."""
-    torch.set_num_threads(worker.spec["threads"])
     predict, model = worker.get("inference").prediction, worker.model()
     inp, size = worker.input("prediction"), worker.spec["chunk"]
     for i in range(0, len(inp), size):
@@ -594,7 +593,6 @@ def step_prediction(worker: Worker) -> None:
 
 def step_generation(worker: Worker, forward: str) -> None:
     """Continue the fixtures' prompts."""
-    torch.set_num_threads(worker.spec["threads"])
     generate, model = worker.get("inference").generation, worker.model()
     worker.array("words", ask(generate, worker.input("generation"), int(forward), model))
 
@@ -664,9 +662,7 @@ def main() -> None:
     worker = Worker(Path(sys.argv[1]), Path(sys.argv[2]), channel)
     limit()
     load_in_process()
-    # The checks' models are small, and on a busy machine threads that wait for each other are far
-    # slower than one.
-    torch.set_num_threads(1)
+    torch.set_num_threads(worker.spec["threads"])
     sys.meta_path.insert(0, HandedIn(worker.root))
     # Its own other modules come last, so that none of them can stand in for a library.
     sys.path.append(str(worker.root))

@@ -5,10 +5,13 @@ covered: what a worker does (`shard.py`), what becomes of answers (`drive.py`).
 """
 
 import contextlib
+import logging
 import os
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -91,6 +94,8 @@ class Cluster:
         self._terms, self._scheduler, self._say = terms, scheduler, say
         self._local: LocalCluster | None = None
         self._client: Client | None = None
+        # What it has to say of a scheduler that is gone is said here.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         if scheduler is None:
             settings = {
                 "distributed.scheduler.allowed-failures": 2,
@@ -118,7 +123,9 @@ class Cluster:
             try:
                 if self._local is not None:
                     self._client = Client(self._local)
-                elif str(self._scheduler).endswith(".json"):
+                elif self._scheduler.endswith(".json"):
+                    if not Path(self._scheduler).is_file():  # Dask would wait for it without end
+                        raise FileNotFoundError("there is no such file")
                     self._client = Client(scheduler_file=self._scheduler, timeout=10)
                 else:
                     self._client = Client(self._scheduler, timeout=10)
@@ -130,6 +137,13 @@ class Cluster:
                     where = self._scheduler or "this machine"
                     raise Fault(f"no scheduler answers at {where}: {error}") from error
                 time.sleep(1)
+            except (TypeError, ValueError, RuntimeError) as error:
+                self._disconnect()
+                raise Fault(
+                    f"{self._scheduler or 'this machine'} cannot be used: {error}. For tls:// give "
+                    "certificates by DASK_CONFIG; the scheduler has to be started where the kit "
+                    "can be imported: python -m autograder grade-scheduler"
+                ) from error
 
     def _disconnect(self) -> None:
         if self._client is not None:
@@ -182,7 +196,10 @@ class Cluster:
                 self._connect()
 
     def _submit(self, shard: list[Task]) -> Future:
-        return self._client.submit(grade_shard, self._terms.versions, shard, pure=False)
+        with warnings.catch_warnings():
+            # Dask would have data laid out beforehand; these are read once, by one worker.
+            warnings.filterwarnings("ignore", "Sending large graph")
+            return self._client.submit(grade_shard, self._terms.versions, shard, pure=False)
 
     def _answers(self, future: Future, shard: list[Task], again: deque) -> list[Answer]:
         """Return what a shard came to; put it into `again` where it is to be graded once more."""

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..exam import Exam
 from ..faults import Fault
 from . import roll
-from .drive import Drive, Rows
+from .drive import Drive, Rows, fits
 from .entry import Entry
 from .shard import Answer, Marker, Terms, versions
 
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, exam: Exam, given: Path) -> int:
     """Grade a class.
 
     Returns:
-        0 if every hand-in has a grade, or handed in was nothing; else 3.
+        0 if every hand-in that was asked for has a grade, or there is none to grade; else 3.
 
     Raises:
         Fault: nothing can be graded, or the ledger not be used.
@@ -58,7 +58,8 @@ def run(options: argparse.Namespace, exam: Exam, given: Path) -> int:
         summarise(drive.rows(), console)
         tell_changes(drive, options.diff, console)
         console.print("\n".join(["", *map(str, files), f"{out}/<hand-in>/report.html"]))
-        return 3 if drive.rows().open else 0
+        asked = [row for row in drive.rows().open if not only or fits(row.entry, only)]
+        return 3 if asked else 0
     finally:
         drive.close()
 
@@ -81,7 +82,7 @@ def grade(
 
         workers = min(options.workers or cluster.cores(), len(keys))
         with cluster.Cluster(terms, workers, options.scheduler, drive.say) as engine:
-            drive.run(keys, engine.grade, on_answer)
+            drive.run(keys, engine.grade, on_answer, far=options.scheduler is not None)
 
 
 def opening(entries: Iterable[Entry]) -> str:

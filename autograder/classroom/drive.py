@@ -12,11 +12,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from .. import report
-from ..faults import Fault
 from ..files import atomic_write
 from ..result import Result
 from . import gradebook, page
-from .entry import Entry, Row
+from .entry import Entry, RollError, Row
 from .ledger import Graded, Ledger, LedgerError, Record, read_only
 from .shard import Answer, Task, Terms, fingerprint, pack
 
@@ -115,13 +114,15 @@ class Drive:
             only: patterns of a shell; entries whose key, or a student's name, id or email fits.
 
         Raises:
-            Fault: a pattern fits nobody.
+            RollError: a pattern fits nobody.
         """
         idle = [
             pattern for pattern in only if not any(fits(entry, [pattern]) for entry in self.entries)
         ]
         if idle:
-            raise Fault(f"--only {','.join(idle)} fits nobody: give keys, names, ids or addresses")
+            raise RollError(
+                f"--only {','.join(idle)} fits nobody: give keys, names, ids or addresses"
+            )
         return [
             key
             for key, whose in self._whose.items()
@@ -129,25 +130,40 @@ class Drive:
             and (not only or any(fits(entry, only) for entry in whose))
         ]
 
-    def tasks(self, keys: Iterable[str]) -> Iterator[Task]:
-        """Read hand-ins as they are needed."""
+    def tasks(self, keys: Iterable[str], far: bool) -> Iterator[Task]:
+        """Say what is to be graded; read it when it is needed, if workers are `far` away."""
         for key in keys:
             entry = self._whose[key][0]
+            if not far:
+                yield Task(key, entry.key, entry.path.resolve())
+                continue
             try:
                 ending, data = pack(entry.path)
             except Exception as error:  # noqa: BLE001 - it could be read a moment ago
                 self.ledger.add(self._of[key], fault=f"it could not be read again: {error}")
                 continue
-            yield Task(key, f"{entry.key}{ending}", data)
+            yield Task(key, f"{entry.key}{ending}", data=data)
 
-    def run(self, keys: Sequence[str], engine: Engine, on_answer: Callable[[Answer], None]) -> None:
+    def run(
+        self,
+        keys: Sequence[str],
+        engine: Engine,
+        on_answer: Callable[[Answer], None],
+        far: bool = False,
+    ) -> None:
         """Grade what is wanted; each answer is in the ledger before the next is looked at.
+
+        Args:
+            keys: the ledger's.
+            engine: grades tasks.
+            on_answer: called with each answer.
+            far: whether workers cannot be expected to see this machine's files.
 
         Raises:
             Fault: nothing more can be graded, or the ledger not be written.
         """
         left = set(keys)
-        for answer in engine(self.tasks(keys), len(keys)):
+        for answer in engine(self.tasks(keys, far), len(keys)):
             if answer.key not in left:  # graded twice, by a worker that was thought to be lost
                 continue
             left.discard(answer.key)

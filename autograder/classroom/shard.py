@@ -1,6 +1,6 @@
 """Grades hand-ins one after the other in a warm process: what a worker of a cluster does.
 
-Covered: hand-ins that come as bytes, so that workers share no file system; one exam, one sandbox
+Covered: hand-ins that come as bytes, where workers share no file system; one exam, one sandbox
 and one process to fork from for all. Not covered: where workers run (`cluster.py`), what becomes of
 results (`drive.py`).
 """
@@ -27,11 +27,15 @@ LENT = ("kit", "python", "torch", "numpy", "referee", "grader")  # of a grade's 
 
 @dataclass(frozen=True)
 class Task:
-    """A hand-in to be graded: an archive's bytes under a file's name; `key` is the ledger's."""
+    """A hand-in to be graded; `key` is the ledger's, `name` what it is called.
+
+    `path` is where it lies, for a worker on the same machine; else `data` are an archive's bytes.
+    """
 
     key: str
     name: str
-    data: bytes
+    path: Path | None = None
+    data: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,10 @@ class Marker:
 
     def _graded(self, task: Task) -> Answer:
         with temporary_folder() as folder:
-            source, log = folder / task.name, folder / "output.txt"
+            source, log = task.path or folder / task.name, folder / "output.txt"
             try:
-                source.write_bytes(task.data)
+                if task.path is None:
+                    source.write_bytes(task.data)
                 log.touch()
             except OSError as error:
                 raise Fault(f"the hand-in cannot be written: {error}") from error
@@ -146,10 +151,11 @@ def fingerprint(source: Path) -> str:
     digest = hashlib.sha256()
     try:
         with sorted_members(source) as members:
-            for name, size, read in members:
-                digest.update(f"{name}\0{size}\0".encode())
+            for name, _, read in members:
+                own = hashlib.sha256()
                 for piece in read():
-                    digest.update(piece)
+                    own.update(piece)
+                digest.update(f"{name}\0{own.hexdigest()}\0".encode())
         return digest.hexdigest()
     except SubmissionError as error:
         reason = str(error)

@@ -9,6 +9,8 @@ model. Over 20 draws each there was no false alarm, and all cheats of `rates.pla
 `make calibrate` measures the rates anew.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from .. import score
@@ -87,12 +89,26 @@ def occurrences(words: np.ndarray, text: np.ndarray, size: int) -> np.ndarray:
     Runs are compared by a hash of 64 bits: some 10^10 gradings pass before two runs that differ
     fall together by chance.
     """
-    wanted, which = np.unique(_hashes(words, size), return_inverse=True)
-    here = _hashes(text, size)
-    place = np.searchsorted(wanted, here)
-    place[place == len(wanted)] = 0
-    count = np.bincount(place[wanted[place] == here], minlength=len(wanted))
-    return count[which].reshape(len(words), -1)
+    wanted, there = _hashes(words, size), _sorted_hashes(_Text(text), size)
+    return np.searchsorted(there, wanted, "right") - np.searchsorted(there, wanted, "left")
+
+
+class _Text:
+    """An array as a key: by identity, so that the hashes of one text are sorted once."""
+
+    def __init__(self, ids: np.ndarray) -> None:
+        self.ids = ids
+
+    def __hash__(self) -> int:
+        return id(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Text) and self.ids is other.ids
+
+
+@lru_cache(maxsize=1)
+def _sorted_hashes(text: _Text, size: int) -> np.ndarray:
+    return np.sort(_hashes(text.ids, size))
 
 
 def _hashes(words: np.ndarray, size: int) -> np.ndarray:

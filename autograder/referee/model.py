@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +17,17 @@ from ..faults import Fault
 
 FOLDER = Path(__file__).parent
 Parameters = dict[str, Tensor]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch compute in one thread, so that sums are rounded alike on every machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class RefereeError(Fault):
@@ -54,6 +67,7 @@ class Referee:
         self.vocab_size = len(self.rank)
 
     @torch.no_grad()
+    @one_thread()
     def word_nll(self, prefix: np.ndarray, words: np.ndarray, rows: int = 256) -> np.ndarray:
         """Return the NLL of each word given the prefix and the words before it.
 

@@ -141,7 +141,7 @@ class Namespace(Process):
             raise
         self.frames.close()
         self.log.close()
-        self.frames, self.log = self._child.stdout, self._child.stderr
+        super().__init__(self._child)
 
     def wait(self, seconds: float) -> int | None:
         """Wait for the end; bwrap tells a signal as 128 more than its number."""

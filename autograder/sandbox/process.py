@@ -52,6 +52,7 @@ class Limits:
 
 
 LIMITS = Limits()
+PIPE = 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class Process:
         self._child = child
         self.frames: BinaryIO = child.stdout
         self.log: BinaryIO = child.stderr
+        widen(self.frames)
 
     def stop(self) -> None:
         """Kill the process and all that it started, and wait until they are gone."""
@@ -163,6 +165,15 @@ def environment(scratch: Path | str, threads: int) -> dict[str, str]:
 def python(script: Path | str, *arguments: Path | str) -> list[str]:
     """Return the command that runs a script with nothing of the user's or the folder's imported."""
     return [sys.executable, "-I", "-B", str(script), *map(str, arguments)]
+
+
+def widen(stream: BinaryIO) -> None:
+    """Let a pipe hold more, where that can be: scores of a whole vocabulary go through it."""
+    if sys.platform == "linux":
+        import fcntl
+
+        with suppress(OSError, AttributeError):  # a user's pipes hold too much already
+            fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, PIPE)
 
 
 def start(command: Sequence[str], env: dict[str, str], **more: Any) -> Started:

@@ -168,19 +168,9 @@ def test_what_changed_is_graded_again_and_told(alone, alone_out, hand_ins, tmp_p
     (line,) = [line for line in said.splitlines() if "bob: " in line]
     assert f"{alone['bob']['score']:g} → 0" in line
     assert "another hand-in" in line
-    assert (
-        run(
-            hand_ins,
-            tmp_path / "new",
-            "--workers",
-            "0",
-            "--only",
-            "bob",
-            "--diff",
-            str(tmp_path / "out"),
-        )
-        == 3
-    )  # the others are not graded there
+    again = ("--workers", "0", "--only", "bob", "--diff", str(tmp_path / "out"))
+    assert run(hand_ins, tmp_path / "new", *again) == 0
+    assert [line["result"]["submission"] for line in ledger_of(tmp_path / "new")] == ["bob"]
     assert "bob: 0 →" in capsys.readouterr().out
 
 
@@ -202,13 +192,15 @@ def test_names_keys_and_addresses_choose_entries():
 
 
 def test_a_pattern_that_fits_nobody_is_an_error(hand_ins, tmp_path, capsys):
-    assert run(hand_ins, tmp_path, "--workers", "0", "--only", "bob,nobody") == 3
+    assert run(hand_ins, tmp_path, "--workers", "0", "--only", "bob,nobody") == 2
     assert "nobody fits nobody" in capsys.readouterr().err
 
 
 def test_shards_are_few_hand_ins_and_not_too_large(monkeypatch):
     monkeypatch.setattr("autograder.classroom.cluster.SHARD_BYTES", 100)
-    tasks = [Task(str(i), "a.tar", b"x" * size) for i, size in enumerate([10] * 20 + [90, 90, 300])]
+    tasks = [
+        Task(str(i), "a.tar", data=b"x" * size) for i, size in enumerate([10] * 20 + [90, 90, 300])
+    ]
     made = list(shards(tasks, 1000, 2))
     assert [task for shard in made for task in shard] == tasks
     assert all(len(s) == 1 or sum(len(t.data) for t in s) <= 100 for s in made)
@@ -297,7 +289,7 @@ def test_a_full_disk_at_the_ledger_stops_and_the_next_run_goes_on(drive, told, m
 
 def test_a_hand_in_that_changes_meanwhile_is_no_grade(drive, told):
     (key, *_) = drive.wanted()
-    task = next(drive.tasks([key]))
+    task = next(drive.tasks([key], far=True))
     other = replace(task, name="bob.tar" if task.name.startswith("ann") else "ann.tar")
     drive.run([key], lambda *_: iter([replace(told(other), key=key)]), print)
     assert "changed while it was read" in ledger_of(drive.out)[0]["fault"]
@@ -309,16 +301,27 @@ def test_two_drivers_on_one_ledger_are_one_too_many(hand_ins, tmp_path, capsys):
     assert "another run is writing" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "why"), [("none.json", "no such file"), ("tls://127.0.0.1:1", "certificates")]
+)
+def test_a_scheduler_that_cannot_be_used_is_a_fault_in_words(
+    hand_ins, tmp_path, capsys, monkeypatch, scheduler, why
+):
+    monkeypatch.setattr("autograder.classroom.cluster.PATIENCE", 0.0)
+    assert run(hand_ins, tmp_path, "--scheduler", scheduler, "--only", "bob") == 3
+    assert why in capsys.readouterr().err
+
+
 def test_a_worker_of_other_versions_grades_nothing(terms):
     marker = shard.Marker(replace(terms, versions="others"))
     with pytest.raises(Fault, match="another version"):
-        marker(Task("key", "a.tar", b""))
+        marker(Task("key", "a.tar"))
 
 
 def test_a_grader_that_fails_is_a_fault_and_no_mark(terms, monkeypatch):
     marker = shard.Marker(terms)
     monkeypatch.setattr(shard.grade, "grade", lambda *_, **__: 1 / 0)
-    answer = marker(Task("key", "a.tar", b""))
+    answer = marker(Task("key", "a.tar"))
     assert (answer.result, answer.key) == ("", "key")
     assert "ZeroDivisionError" in answer.fault
 
@@ -384,8 +387,8 @@ def test_a_scheduler_that_is_killed_and_started_again_loses_nothing(alone, hand_
     address = f"tcp://127.0.0.1:{port}"
     env = {**os.environ, "LMKIT_VENV": "none", "PYTHONPATH": str(ROOT)}
     python = [sys.executable, "-m"]
-    scheduling = [*python, "distributed.cli.dask_scheduler", "--host", "127.0.0.1"]
-    scheduling += ["--port", str(port), "--no-dashboard"]
+    scheduling = [*python, "autograder", "grade-scheduler"]
+    scheduling += ["--port", str(port)]
     working = [*python, "autograder", "grade-worker", address]
     driving = [*python, "autograder", "grade-class", str(slow), "--corpus", "numbers", "--out"]
     driving += [str(tmp_path / "out"), "--scheduler", address]
