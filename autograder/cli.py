@@ -420,6 +420,7 @@ def run_handin(options: argparse.Namespace, _: list[str]) -> int:
         with sorted_members(source) as listed:
             members = [name for name, _, _ in listed]
         trained = submission.weights("wikitext2") is not None
+        receipt = submission.receipt("wikitext2")
     for module in submission.missing:
         print(f"missing: {module}.py (its checks will fail)")
     if not trained:
@@ -435,6 +436,9 @@ def run_handin(options: argparse.Namespace, _: list[str]) -> int:
     size = options.out.stat().st_size / 2**20
     print(f"packed {len(members)} files, {size:.1f} MiB, into {options.out}:")
     print("  " + "\n  ".join(members))
+    print("The grade will name what was graded by SHA-256 (a receipt):")
+    for part, digest in receipt.items():
+        print(f"  {part:7} {digest}")
     print(f"To see what it earns: make grade SUBMISSION={options.out}")
     return 0
 

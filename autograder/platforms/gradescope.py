@@ -58,6 +58,7 @@ class Gradescope:
             "extra_data": {
                 "official": result.official,
                 "submission_digest": result.submission_digest,
+                "receipt": result.receipt,
                 "fixtures": result.fixtures,
                 "rubric": result.rubric,
                 "flags": [line(flag.message) for flag in result.flags],

@@ -63,6 +63,38 @@ def test_the_json_has_every_field_of_the_contract():
     assert data["flags"] == [{"id": "a", "message": "b"}]
 
 
+def test_what_is_written_is_read_again():
+    whole = result(
+        metrics={"prediction_nll": 5.1},
+        flags=(Flag("a", "b"),),
+        scales={"prediction": [[5.0, 50.0], [9.0, 0.0]]},
+        samples=({"prompt": "a", "generated": "b", "human": "c"},),
+        receipt={"code": "ab"},
+        timing={"total": 1.5},
+        environment={"tier": "T1"},
+        notice="practice",
+    )
+    assert Result.from_json(whole.to_json()) == whole
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.update(schema="lm-kit/result/v2"),
+        lambda data: data.update(score=100),
+        lambda data: data.update(more=1),
+        lambda data: data.pop("checks"),
+        lambda data: data["checks"][0].update(more=1),
+        lambda data: data.update(flags=[1]),
+    ],
+)
+def test_what_is_no_result_is_refused(change):
+    data = json.loads(result().to_json())
+    change(data)
+    with pytest.raises(ValueError, match=r"result/v1|sum of its checks"):
+        Result.from_json(json.dumps(data))
+
+
 def test_the_score_is_the_sum_of_the_checks_to_two_decimals():
     assert result().score == 97.46
     assert result().max_score == 100

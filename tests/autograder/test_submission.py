@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import random
+import shutil
 import stat
 import struct
+import subprocess
 import tarfile
 import tempfile
 import zipfile
@@ -117,6 +119,26 @@ def test_the_digest_depends_on_every_name_and_byte_that_was_handed_in(folder, tm
     (folder / "trainer.py").rename(folder / "trainers.py")
     seen.append(digest())
     assert len(set(seen)) == 3
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="the oracle is sha256sum")
+@pytest.mark.parametrize("below", ["", "team/"])
+def test_a_receipt_is_what_sha256sum_says(folder, tmp_path, into, below):
+    """By the shell lines that the instructor's guide gives to students."""
+    path = pack(tmp_path / "a.tar", [(below + name, data) for name, data in GOOD.items()])
+    code = (
+        "find . -type f ! -path ./checkpoint.safetensors | cut -c3- | LC_ALL=C sort | "
+        "tr '\\n' '\\0' | xargs -0 sha256sum | sha256sum"
+    )
+    said = [
+        subprocess.run(line, shell=True, cwd=folder, capture_output=True, check=True).stdout.split()
+        for line in (code, "sha256sum checkpoint.safetensors")
+    ]
+    taken = take(path, into, given=folder)
+    assert taken.receipt("wikitext2") == dict(
+        zip(("code", "weights"), (words[0].decode() for words in said), strict=True)
+    )
+    assert set(taken.receipt("numbers")) == {"code"}
 
 
 def test_given_files_are_filled_in_but_never_in_place_of_the_students(folder, tmp_path, into):
