@@ -393,7 +393,7 @@ def step_train(worker: Worker) -> None:
             if loss is None:
                 worker.value("no_loss", True)
                 return
-            losses.append(float(loss))
+            losses.append(number(loss))
     watch.report(worker)
     worker.array("losses", losses)
     frozen = [
@@ -406,9 +406,14 @@ def step_train(worker: Worker) -> None:
     try:
         unread = unread_words(worker, inputs, targets)
         report_nll(worker, "unread_nll", model, inputs, unread)
-        worker.value("unread_loss", float(trainer.train_batch(inputs, unread)))
+        worker.value("unread_loss", number(trainer.train_batch(inputs, unread)))
     except Exception:  # noqa: BLE001 - only a comparison is lost
         pass
+
+
+def number(value: Any) -> float:
+    """A loss as a number; torch warns of one that gradients still hang on, in a student's log."""
+    return value.item() if isinstance(value, Tensor) else float(value)
 
 
 def unread_words(worker: Worker, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -473,7 +478,7 @@ def step_test(worker: Worker) -> None:
         worker.value("skipped", True)
         return
     nll = trainer.test()
-    worker.value("nll", None if nll is None else float(nll))
+    worker.value("nll", None if nll is None else number(nll))
     report_training(worker, trainer)
 
 

@@ -29,6 +29,7 @@ SHARES = 8  # shards a worker, so that none has long to do when the others are d
 SHARD_BYTES = 64 * 2**20
 UNDER_WAY = 2  # shards a worker
 PATIENCE = 60.0  # seconds without a scheduler
+MOST_LOSSES = 5  # of a scheduler, with no answer between
 LOOK = 2.0
 PLUGIN = "lm-kit"
 LOST = (CommClosedError, OSError, TimeoutError)
@@ -162,7 +163,7 @@ class Cluster:
         """
         fresh, again = shards(tasks, total, max(1, self._workers())), deque()
         under_way: dict[Future, list[Task]] = {}
-        waiting = False
+        waiting, losses = False, 0
         while True:
             try:
                 room = UNDER_WAY * max(1, self._workers()) - len(under_way)
@@ -186,8 +187,12 @@ class Cluster:
                     shard = under_way[future]
                     answers = self._answers(future, shard, again)
                     del under_way[future]
+                    losses = 0
                     yield from answers
             except LOST as error:
+                losses += 1
+                if losses > MOST_LOSSES:
+                    raise Fault(f"the scheduler is lost again and again: {error}") from error
                 self._say(f"{error}: connecting again")
                 # What it had answered and not told is graded again.
                 again.extend(under_way.values())
@@ -211,7 +216,7 @@ class Cluster:
         if isinstance(error, Untold):
             raise CommClosedError("a new scheduler was not told what to grade")
         if not isinstance(error, KilledWorker):
-            raise error
+            raise error if isinstance(error, Fault) else Fault(f"a worker failed: {error!r}")
         if len(shard) > 1:  # one of them ends whoever grades it: each by itself
             again.extend([task] for task in shard)
             return []

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
+from sys import intern
 
 from .. import report
 from ..files import atomic_write
@@ -35,10 +36,16 @@ class Change:
 
 
 class Rows(Sequence[Row]):
-    """The class's rows, each read from the ledger when it is asked for."""
+    """The class's rows, each read from the ledger when it is asked for.
 
-    def __init__(self, entries: Sequence[Entry], keys: dict[str, str], ledger: Ledger) -> None:
-        self._entries, self._keys, self._ledger = entries, keys, ledger
+    Unless they are to be `whole`, results lack what only a report shows: tables of a class hold
+    those of all at once.
+    """
+
+    def __init__(
+        self, entries: Sequence[Entry], keys: dict[str, str], ledger: Ledger, whole: bool = False
+    ) -> None:
+        self._entries, self._keys, self._ledger, self._whole = entries, keys, ledger, whole
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -55,7 +62,8 @@ class Rows(Sequence[Row]):
         record = self._ledger[key]
         if record.result is None:
             return Row(entry, None, f"the grader's own fault: {record.fault}")
-        return Row(entry, replace(record.result, submission=entry.key))
+        result = replace(record.result, submission=entry.key)
+        return Row(entry, result if self._whole else slim(result))
 
     @property
     def open(self) -> list[Row]:
@@ -198,16 +206,16 @@ class Drive:
         with atomic_write(path) as file:
             file.write(text)
 
-    def rows(self) -> Rows:
+    def rows(self, whole: bool = False) -> Rows:
         """Return the class as it stands in the ledger."""
-        return Rows(self.entries, self._keys, self.ledger)
+        return Rows(self.entries, self._keys, self.ledger, whole)
 
     def finish(self, title: str, names: bool = True) -> tuple[Path, ...]:
         """Write reports that are missing, the tables and the page; return where the latter are."""
-        rows = self.rows()
-        for row in rows:
+        for row in self.rows(whole=True):
             if row.result is not None:
                 self._write(row.entry, row.result)
+        rows = self.rows()
         tables = gradebook.write(rows, self.out, title)
         page.write(rows, self.out / "class.html", title, names)
         with atomic_write(self.out / ROLL) as file:
@@ -234,6 +242,15 @@ class Drive:
         self.ledger.close()
 
 
+def slim(result: Result) -> Result:
+    """Return a result without texts of checks, samples and environment, in as little memory."""
+    checks = tuple(
+        replace(check, id=intern(check.id), title=intern(check.title), message="", hint="")
+        for check in result.checks
+    )
+    return replace(result, checks=checks, samples=(), environment={}, notice="")
+
+
 def before(folder: Path, strict: bool = False) -> dict[str, Record]:
     """Return what stood in a folder of results at the end of its last run, by entry.
 
@@ -247,14 +264,9 @@ def before(folder: Path, strict: bool = False) -> dict[str, Record]:
             wanted[key].append(entry)
         found: dict[str, Record] = {}
         for record in read_only(folder / LEDGER):
-            slim = record.result and replace(  # to what is compared
-                record.result,
-                checks=tuple(check for check in record.result.checks if check.max_score),
-                samples=(),
-                environment={},
-            )
+            result = record.result and slim(record.result)
             for entry in wanted.get(record.of.key, ()):
-                found[entry] = replace(record, result=slim)
+                found[entry] = replace(record, result=result)
         return found
     except (OSError, ValueError, AttributeError) as error:
         if strict:
