@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ import torch
 from conftest import SUBMISSIONS, WEIGHTS
 from safetensors.torch import load_file, save_file
 
-from autograder import checks, cli
+from autograder import checks, cli, sandbox
 from autograder import grade as grading
 from autograder.rubric import tomllib
+from tests.mutants import warm
 
 CASES = tomllib.loads((SUBMISSIONS / "cases.toml").read_text(encoding="utf-8"))["case"]
 KEYS = {"name", "without", "weights", "seconds", "fails", "skips", "regularization"}
@@ -56,7 +58,18 @@ def graded(source: Path, out: Path) -> tuple[dict, dict[str, dict]]:
     return result, {check["id"]: check for check in result["checks"]}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def forked():
+    """Workers are forks here, which take no time to import torch; elsewhere they are new processes.
+
+    Each time the best tier of this machine is asked for again, as the command does.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sandbox, "choose", partial(sandbox.choose, forks=warm.box().forks))
+        yield
+
+
+@pytest.fixture(scope="module")
 def baseline(base, data, public, tmp_path_factory) -> tuple[dict, dict[str, dict]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LMKIT_DATA", str(data))
