@@ -308,7 +308,9 @@ def test_the_grader_never_extracts_an_archive(tmp_path, into, monkeypatch):
     for i, packing in enumerate(("tar.gz", "zip")):
         take(packed[packing], folders[i])
         assert unpacked(folders[i]) == GOOD
-    for path in GRADER.rglob("*.py"):
+    # The scripts that platforms start unpack the kit itself, before there is a grader.
+    entry = GRADER / "platforms" / "entry"
+    for path in (p for p in GRADER.rglob("*.py") if not p.is_relative_to(entry)):
         tree = ast.parse(path.read_text())
         called = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         assert not called & {"extract", "extractall", "unpack_archive"}, path
