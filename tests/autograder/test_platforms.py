@@ -611,7 +611,9 @@ def dist(tmp_path_factory, numbers, judge) -> Path:
 def environment(data, public) -> dict[str, str]:
     """What an image would have: this interpreter for the environment, this corpus."""
     bin = Path(sys.executable).parent
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "PYTHONPATH"))}
+    # Of a `make test` too, whose own words its child would say.
+    ours = ("GITHUB_", "PYTHONPATH", "MAKE", "MFLAGS")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return kept | {
         "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}",
         "PYTHON": sys.executable,
