@@ -39,8 +39,8 @@ class Attack:
     of the others it earns what the honest one does; where `either`, both are right. `build` is a
     function of packed.py, `folder` the hand-in's name, `seconds` are limits of steps, and `within`
     is how long the grader may take. After one that is `lasting` an honest hand-in is graded at
-    once. By default attacks run on T1 in forks, those that are `sharp` in forks everywhere, on T1
-    in new processes and on T5 too, a `slow` one nowhere.
+    once. By default attacks that win on T5 run on T1 in forks, those that are `sharp` in forks
+    everywhere, on T1 in new processes and on T5 too, a `slow` one nowhere.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Attack:
         """Whether it is for the tests that always run."""
         if self.sharp:  # a new process and a fork of one tier are shut in by the same code
             return tier in ("T1", "T5") or tier.endswith(FORKED)
-        return tier == "T1" + FORKED and not self.slow
+        return tier == "T1" + FORKED and not (self.slow or self.held)
 
 
 HONEST = Attack("honest", "")
