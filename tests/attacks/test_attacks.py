@@ -1,8 +1,9 @@
 """No attack takes anything on T1 to T3, and each would where nothing is in its way.
 
 Every attack is graded by the real command, in new processes as `make grade` starts them and in
-forks as the grading of a class does. By default each that wins without a sandbox runs on T1 in forks,
-and a few that try much everywhere; `make test-all` runs all of them everywhere. `python -m tests.attacks` prints a table.
+forks as the grading of a class does. By default each that wins without a sandbox runs on T1 in
+forks, and a few that try much everywhere; `make test-all` runs all of them everywhere.
+`python -m tests.attacks` prints a table.
 """
 
 from __future__ import annotations
