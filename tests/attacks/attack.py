@@ -8,8 +8,6 @@ import importlib.util
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from autograder import corpus, fixtures, referee
+from autograder.referee.model import one_thread
 from autograder.rubric import tomllib
 from tests.attacks import packed
 from tests.attacks.world import FORKED, World, WorldError
@@ -98,17 +97,6 @@ def honest(folder: Path) -> None:
         for _ in range(EPOCHS):
             training.train()
     save_file(model.state_dict(), folder / packed.WEIGHTS)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Have torch compute in one thread: a model so small is slower in two."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def imported(path: Path) -> Any:

@@ -15,11 +15,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 
-from .__main__ import ROOT, tree_memory
+from .__main__ import ROOT, measure
 
 PARTS = ("recurrent", "softmax", "optim", "evaluation")
 MIB = 2**20
@@ -100,27 +98,10 @@ def forward_passes(corpus: str, fixtures: Path, count: int, threads: int) -> flo
 def grade_class(folder: Path, corpus: str, fixtures: Path, workers: int) -> tuple[float, int]:
     """Return the seconds of the whole command and the peak of its memory in bytes."""
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-m", "autograder", "grade-class", str(folder)]
-        command += ["--corpus", corpus, "--fixtures", str(fixtures), "--out", out]
-        command += ["--workers", str(workers)]
-        started = time.monotonic()
-        env = {**os.environ, "LMKIT_VENV": "none", "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
-        peak, over = 0, threading.Event()
-
-        def watch() -> None:
-            nonlocal peak
-            while not over.wait(0.2):
-                peak = max(peak, tree_memory(process.pid))
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        status = process.wait()
-        seconds = time.monotonic() - started
-        over.set()
-        watcher.join()
-        if status:
-            sys.exit(f"grade-class ended with status {status}")
+        arguments = ["grade-class", str(folder), "--corpus", corpus, "--fixtures", str(fixtures)]
+        arguments += ["--out", out, "--workers", str(workers)]
+        environment = {**os.environ, "LMKIT_VENV": "none", "PYTHONPATH": str(ROOT)}
+        seconds, peak = measure(arguments, environment)
         lines = (Path(out) / "ledger.jsonl").read_text().splitlines()
         results = [json.loads(line)["result"] for line in lines]
         scores = {sum(check["score"] for check in result["checks"]) for result in results}

@@ -25,6 +25,7 @@ from autograder import sandbox
 from autograder.fixtures import FORWARD
 from autograder.grade import grade
 from autograder.judge import mark_generation, mark_prediction
+from autograder.referee.model import one_thread
 from autograder.result import Check, Result
 from autograder.rubric import tomllib
 from autograder.submission import MODULES
@@ -115,17 +116,6 @@ def imported(folder: Path) -> Iterator[Any]:
         sys.path.remove(str(folder))
         forget()
         sys.modules.update(before)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute in one thread: in models as small as these, threads wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def train(variant: Variant, folder: Path, articles: np.ndarray, vocabulary: int) -> nn.Module:
