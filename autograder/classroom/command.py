@@ -39,7 +39,8 @@ def run(options: argparse.Namespace, exam: Exam, given: Path) -> int:
     entries = roll.read(options.submissions)
     out = options.out or Path("runs/class") / options.submissions.resolve().name
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        # Grades are nobody else's business; who wants to share them may open the folder.
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Fault(f"{out} cannot be made ({error}): name another with --out") from error
     official = options.fixtures is not None and not options.practice

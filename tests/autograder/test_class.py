@@ -139,6 +139,12 @@ def test_whoever_handed_in_has_a_grade_or_a_reason(alone, alone_out):
     assert "killed by SIGKILL" in (alone_out / "eve" / "report.html").read_text()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes")
+def test_grades_are_for_who_graded_alone(hand_ins, tmp_path):
+    run(hand_ins, tmp_path / "out", "--workers", "0", "--only", "fay")
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
+
+
 def test_equal_hand_ins_are_graded_once(alone, alone_out):
     lines = ledger_of(alone_out)
     assert len(lines) == len({line["key"] for line in lines}) == 5
