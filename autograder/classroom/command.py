@@ -87,13 +87,13 @@ def grade(
 
 
 def opening(entries: Iterable[Entry]) -> str:
-    """`30 hand-ins of 31 students, 1 of whom handed in nothing`."""
+    """`30 hand-ins of 31 students, 1 with nothing to grade`."""
     entries = list(entries)
     people = sum(len(entry.students) for entry in entries)
-    idle = sum(len(entry.students) for entry in entries if entry.path is None)
-    text = f"{len(entries)} hand-ins" if people == len(entries) else f"{len(entries)} hand-ins of "
+    idle = sum(entry.path is None for entry in entries)
+    text = f"{len(entries)} hand-ins"
     if people != len(entries):
-        text += f"{people} students"
+        text += f" of {people} students"
     return text + (f", {idle} with nothing to grade" if idle else "")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from sys import intern
 
 from .. import report
+from ..faults import Fault
 from ..files import atomic_write
 from ..result import Result
 from . import gradebook, page
@@ -211,7 +212,20 @@ class Drive:
         return Rows(self.entries, self._keys, self.ledger, whole)
 
     def finish(self, title: str, names: bool = True) -> tuple[Path, ...]:
-        """Write reports that are missing, the tables and the page; return where the latter are."""
+        """Write reports that are missing, the tables and the page; return where the latter are.
+
+        Raises:
+            Fault: one cannot be written.
+        """
+        try:
+            return self._finish(title, names)
+        except OSError as error:
+            raise Fault(
+                f"{self.out} cannot be written: {error}. The ledger is whole: make room and run "
+                "the same command again"
+            ) from error
+
+    def _finish(self, title: str, names: bool) -> tuple[Path, ...]:
         for row in self.rows(whole=True):
             if row.result is not None:
                 self._write(row.entry, row.result)

@@ -332,12 +332,33 @@ def test_a_grader_that_fails_is_a_fault_and_no_mark(terms, monkeypatch):
     assert "ZeroDivisionError" in answer.fault
 
 
-def test_a_driver_that_is_killed_is_run_again_and_nothing_is_doubled(alone, hand_ins, tmp_path):
-    slow = tmp_path / "class"
-    shutil.copytree(hand_ins, slow)
+@pytest.fixture
+def slow(hand_ins, tmp_path) -> Path:
+    """The class, two of which take their time."""
+    folder = tmp_path / "class"
+    shutil.copytree(hand_ins, folder)
     for name in ("ann", "bob"):
-        with (slow / name / "data_loader.py").open("a") as file:
+        with (folder / name / "data_loader.py").open("a") as file:
             file.write(SLOW)
+    return folder
+
+
+def test_tables_that_cannot_be_written_are_a_fault_and_lose_nothing(drive, told, monkeypatch):
+    drive.run(drive.wanted(), lambda tasks, _: (told(task) for task in tasks), lambda _: None)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("autograder.classroom.gradebook.write", full)
+        with pytest.raises(Fault, match="No space left"):
+            drive.finish("t")
+    assert len(ledger_of(drive.out)) == 3
+    drive.finish("t")
+    assert (drive.out / "class.html").is_file()
+
+
+def test_a_driver_that_is_killed_is_run_again_and_nothing_is_doubled(alone, slow, tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "autograder", "grade-class", str(slow), "--corpus", "numbers"]
     command += ["--out", str(out), "--workers", "0"]
@@ -381,12 +402,7 @@ def test_two_workers_give_what_one_gives_though_one_is_killed(
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_is_killed_and_started_again_loses_nothing(alone, hand_ins, tmp_path):
-    slow = tmp_path / "class"
-    shutil.copytree(hand_ins, slow)
-    for name in ("ann", "bob"):
-        with (slow / name / "data_loader.py").open("a") as file:
-            file.write(SLOW)
+def test_a_scheduler_that_is_killed_and_started_again_loses_nothing(alone, slow, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
