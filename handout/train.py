@@ -12,6 +12,7 @@ GPUs share each batch:
 
 import argparse
 import dataclasses
+import gc
 import importlib
 import inspect
 import json
@@ -299,12 +300,17 @@ def process_group(device: torch.device) -> Iterator[int]:
     if "RANK" not in os.environ:
         yield 0
         return
+    # The group's threads must end before the interpreter does, or now and then they abort it. Two
+    # things keep them: this module, whose functions' defaults hold whatever group there is when
+    # DistributedDataParallel imports it, and the cycles that a wrapped module leaves behind.
+    importlib.import_module("torch.distributed.nn")
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield torch.distributed.get_rank()
     finally:
+        gc.collect()
         torch.distributed.destroy_process_group()
 
 

@@ -18,6 +18,25 @@ TINY = [
     *("--hidden-dropout", "0.2"),
 ]
 
+# What is left of the group would go on in threads while the interpreter ends, which may abort it.
+GROUP_IS_GONE = """
+import runpy, sys, weakref
+from torch import distributed
+
+destroy = distributed.destroy_process_group
+
+def and_gone():
+    group = weakref.ref(distributed.group.WORLD)
+    destroy()
+    assert group() is None, "something holds the process group"
+    print("the group is gone")
+
+distributed.destroy_process_group = and_gone
+del sys.argv[0]
+sys.path.insert(0, sys.argv[0].rpartition("/")[0])
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 
 def rows(path):
     """Metrics of epochs or steps, without the seconds."""
@@ -133,10 +152,10 @@ def test_several_processes_of_part_of_a_batch_follow_one_process_of_the_whole(su
     settings = [*TINY, "--epochs", "1", "--hidden-dropout", "0", "--alpha", "2", "--beta", "1"]
     settings += ["--lr", "0.03", "--softmax", "adaptive", "--cutoffs", "5,12", "--batch-size", "20"]
     script = [str(ROOT / "handout/train.py"), "--submission", str(submission), *settings]
-    runs = {
-        "one": [sys.executable],
-        "two": [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"],
-    }
+    watched = tmp_path / "watched.py"
+    watched.write_text(GROUP_IS_GONE)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    runs = {"one": [sys.executable], "two": [*torchrun, str(watched)]}
     curves = {}
     for name, command in runs.items():
         done = subprocess.run(
@@ -148,6 +167,7 @@ def test_several_processes_of_part_of_a_batch_follow_one_process_of_the_whole(su
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("epoch 1/1") == 1  # one process speaks for all
+        assert done.stdout.count("the group is gone") == (2 if name == "two" else 0)
         folder = tmp_path / "runs/train" / name
         (epoch,) = rows(folder / "metrics.jsonl")
         curves[name] = [row["loss"] for row in rows(folder / "steps.jsonl")] + [epoch["valid"]]
