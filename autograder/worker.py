@@ -103,9 +103,9 @@ class Worker:
         data = np.fromfile(path, dtype=described["dtype"])
         return data.reshape(described["shape"])
 
-    def articles(self) -> np.ndarray:
-        """The made-up corpus, an object array of int64 arrays; a new one each call."""
-        ids, lengths = self.input("articles"), self.input("lengths")
+    def articles(self, of: str = "") -> np.ndarray:
+        """A made-up corpus, an object array of int64 arrays; a new one each call."""
+        ids, lengths = self.input(f"{of}articles"), self.input(f"{of}lengths")
         out = np.empty(len(lengths), dtype=object)
         for i, part in enumerate(np.split(ids, np.cumsum(lengths)[:-1])):
             out[i] = part.copy()
@@ -139,14 +139,17 @@ class Worker:
 
     def trainer(self, max_epochs: int = 1) -> Any:
         """A new trainer with a new model and loader over the made-up corpus."""
-        loader = self.get("data_loader")(self.articles(), self.spec["batch_size"], shuffle=True)
         make = self.get("trainer")
+        loader = self.loader(shuffle=True)
         extra = {}
         if "valid_loader" in inspect.signature(make).parameters:
-            extra["valid_loader"] = self.get("data_loader")(
-                self.articles(), self.spec["batch_size"], shuffle=False
-            )
+            extra["valid_loader"] = self.loader(shuffle=False)
         return make(self.small_model(), loader, max_epochs=max_epochs, run_id="check", **extra)
+
+    def loader(self, shuffle: bool) -> Any:
+        """A new loader as a trainer is handed it."""
+        make = self.get("data_loader")
+        return make(self.articles("trained_"), self.spec["trained_batch_size"], shuffle=shuffle)
 
     def model(self) -> nn.Module:
         """The trained model, loaded once, in the way that the contract lays down."""
@@ -356,15 +359,9 @@ def held_model(trainer: Any) -> nn.Module:
     return max(held, key=lambda m: sum(p.numel() for p in m.parameters()), default=nn.Module())
 
 
-def new_loader(worker: Worker) -> Any:
-    """A loader as a trainer is handed it."""
-    make = worker.get("data_loader")
-    return make(worker.articles(), worker.spec["batch_size"], shuffle=True)
-
-
 def first_batch(worker: Worker, trainer: Any) -> Any:
     """A batch as the trainer's loader gives it; as a new one does where it has none."""
-    for loader in (getattr(trainer, "loader", ()), new_loader(worker)):
+    for loader in (getattr(trainer, "loader", ()), worker.loader(shuffle=True)):
         for batch in loader:
             return batch
     raise Unusable("a loader without batches")
@@ -461,7 +458,7 @@ def step_epoch(worker: Worker) -> None:
     trainer = worker.trainer()
     report_training(worker, trainer)
     most = range(worker.spec["max_batches"])
-    worker.value("batches", sum(1 for _ in zip(most, new_loader(worker), strict=False)))
+    worker.value("batches", sum(1 for _ in zip(most, worker.loader(shuffle=True), strict=False)))
 
 
 def report_training(worker: Worker, trainer: Any) -> None:

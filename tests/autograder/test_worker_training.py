@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autograder import worker as worker_module
 from autograder.checks import trainer as trainer_checks
 from autograder.checks.verdict import Problem
 from autograder.run import Observation
@@ -458,10 +457,9 @@ class Trainer:
 def test_a_loss_on_wrong_words_is_told_from_the_right_one(words, says, monkeypatch):
     torch.manual_seed(0)
     worker = Reports()
-    worker.spec |= {"train_steps": 40, "train_flops": 10**12, "batch_size": ROWS}
-    worker.trainer = lambda **_: Trainer(Tiny(), words)
+    worker.spec |= {"train_steps": 40, "train_flops": 10**12}
+    worker.trainer, worker.loader = lambda **_: Trainer(Tiny(), words), lambda **_: []
     worker.array = lambda name, value: worker.value(name, np.asarray(value))
-    monkeypatch.setattr(worker_module, "new_loader", lambda _: [])
     step_train(worker)
     losses = worker.values.pop("losses")
     assert losses[-1] < 1
