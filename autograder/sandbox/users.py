@@ -10,6 +10,7 @@ import secrets
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ..faults import Fault
@@ -33,27 +34,43 @@ class User:
 
     @classmethod
     def take(cls) -> "User":
-        """Take a free uid, and end what a killed grader may have left under it.
+        """Take a free uid.
+
+        One that runs nothing: graders in different network namespaces do not see each other's
+        names. If all run something, then one of them, and an end to what a killed grader may have
+        left under it.
 
         Raises:
             Fault: none is free.
         """
         # Containers do not see each other's names, but share what is counted by uid.
         start = secrets.randbelow(COUNT)
-        for uid in ((start + i) % COUNT + FIRST for i in range(COUNT)):
-            held = socket.socket(socket.AF_UNIX)
-            try:
-                held.bind(f"\0lm-kit-user-{uid}")
-                pwd.getpwuid(uid)
-            except OSError:
-                held.close()
-                continue
-            except KeyError:  # no account has it
-                user = cls(uid, held)
+        uids = [(start + i) % COUNT + FIRST for i in range(COUNT)]
+        for idle in (True, False):
+            for uid in uids:
+                user = cls._held_by_us(uid)
+                if user is None:
+                    continue
+                if idle and processes(uid):
+                    user.release()
+                    continue
                 user.kill()
                 return user
-            held.close()
         raise Fault(f"none of the uids {FIRST} to {FIRST + COUNT - 1} is free")
+
+    @classmethod
+    def _held_by_us(cls, uid: int) -> "User | None":
+        """Hold a uid, unless an account has it or another grader holds it."""
+        with suppress(KeyError):
+            pwd.getpwuid(uid)
+            return None
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0lm-kit-user-{uid}")
+        except OSError:
+            held.close()
+            return None
+        return cls(uid, held)
 
     def release(self) -> None:
         """Let another job have the uid."""

@@ -332,6 +332,19 @@ def test_all_that_a_user_runs_is_killed_whatever_its_session():
 
 
 @root
+def test_a_user_who_runs_something_for_a_grader_that_cannot_be_seen_is_passed_over(monkeypatch):
+    monkeypatch.setattr(users, "COUNT", 2)
+    busy = users.FIRST
+    with subprocess.Popen(["/bin/sleep", "60"], user=busy, env={}) as child:
+        for _ in range(8):  # whichever of the two is looked at first
+            user = users.User.take()
+            assert user.uid == busy + 1
+            user.release()
+        assert child.poll() is None
+        child.kill()
+
+
+@root
 def test_what_a_killed_grader_left_is_ended_by_the_next(monkeypatch):
     user = users.User.take()
     child = subprocess.Popen(["/bin/sleep", "60"], user=user.uid, env={})
