@@ -274,7 +274,7 @@ def run_grade_class(options: argparse.Namespace, _: list[str]) -> int:
 
     exam = examination(options, Console(highlight=False))
     try:
-        return command.run(options, exam, HANDOUT)
+        return command.run(options, exam, given_files(options.submissions))
     except RollError as error:
         raise UsageError(str(error)) from error
 
@@ -338,12 +338,30 @@ def grading(options: argparse.Namespace, console: Any) -> Callable[[Path, Path],
                 source,
                 exam,
                 log=log,
-                given=HANDOUT,
+                given=given_files(source),
                 on_step=on_step,
                 box=sandbox.choose(options.sandbox, official=hidden and not options.practice),
             )
 
     return graded
+
+
+def given_files(source: Path) -> dict[str, bytes]:
+    """Read the files that a hand-in may leave out, by name.
+
+    What a student took out of the handout itself is not put in again.
+
+    Raises:
+        Fault: the handout is not whole.
+    """
+    from .submission import GIVEN
+
+    if source.resolve() == HANDOUT:
+        return {}
+    try:
+        return {name: (HANDOUT / name).read_bytes() for name in GIVEN}
+    except OSError as error:
+        raise Fault(f"the handout that comes with the kit is not whole: {error}") from error
 
 
 def run_absent(options: argparse.Namespace, _: list[str]) -> int:
@@ -367,7 +385,7 @@ def run_check(options: argparse.Namespace, _: list[str]) -> int:
         log = Path(folder) / "output.txt"
         with status(console, "trying the sandbox") as on_step:
             box = sandbox.choose(options.sandbox)
-            checks = check(source, log=log, given=HANDOUT, on_step=on_step, box=box)
+            checks = check(source, log=log, given=given_files(source), on_step=on_step, box=box)
     report.show_checks(checks, console)
     return 0
 

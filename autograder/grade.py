@@ -9,7 +9,7 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -52,7 +52,7 @@ def grade(
     exam: Exam,
     *,
     log: Path,
-    given: Path | None = None,
+    given: Mapping[str, bytes] | None = None,
     on_step: Callable[[str], None] = lambda _: None,
     box: sandbox.Chosen | None = None,
 ) -> Result:
@@ -62,7 +62,7 @@ def grade(
         source: folder or archive.
         exam: what it is graded against.
         log: file that takes what the submission prints.
-        given: folder with the given files that a hand-in may leave out.
+        given: the files that a hand-in may leave out, by name.
         on_step: called with the id of each step when it begins.
         box: the sandbox; a plain process if None. The grade is official where the fixtures are
             hidden and this is strong enough.
@@ -142,13 +142,13 @@ def grade(
         notice=exam.notice,
         receipt=receipt,
         timing={"total": round(time.monotonic() - started, 3)},
-        environment=environment(exam.referee, box),
+        environment=environment(exam.referee, box, given or {}),
     )
 
 
 @contextmanager
 def hand_in(
-    source: Path, given: Path | None
+    source: Path, given: Mapping[str, bytes] | None
 ) -> Iterator[tuple[Submission | None, tuple[str, str] | None]]:
     """Copy a hand-in to a temporary folder for the length of a `with` block.
 
@@ -168,7 +168,7 @@ def check(
     source: Path,
     *,
     log: Path,
-    given: Path | None = None,
+    given: Mapping[str, bytes] | None = None,
     on_step: Callable[[str], None] = lambda _: None,
     box: sandbox.Chosen | None = None,
 ) -> tuple[Check, ...]:
@@ -230,7 +230,9 @@ def examples(seen: Observation, corpus: Corpus, fixtures: Fixtures) -> list[dict
     ]
 
 
-def environment(referee: "Referee", box: sandbox.Chosen) -> dict[str, str]:
+def environment(
+    referee: "Referee", box: sandbox.Chosen, given: Mapping[str, bytes]
+) -> dict[str, str]:
     """Return what a grade may depend on."""
     return {
         "kit": __version__,
@@ -241,7 +243,16 @@ def environment(referee: "Referee", box: sandbox.Chosen) -> dict[str, str]:
         **box.facts(),
         "referee": referee.digest,
         "grader": source_digest(),
+        "given": given_digest(given),
     }
+
+
+def given_digest(given: Mapping[str, bytes]) -> str:
+    """SHA-256 over the files that a hand-in may leave out."""
+    digest = hashlib.sha256()
+    for name, data in sorted(given.items()):
+        digest.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\0".encode())
+    return digest.hexdigest()
 
 
 @cache

@@ -7,7 +7,7 @@ hand-in is imported or unpickled here.
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -72,14 +72,14 @@ class Submission:
         return (self.root / f"{module}.py").is_file()
 
 
-def take(source: Path, into: Path, given: Path | None = None) -> Submission:
+def take(source: Path, into: Path, given: Mapping[str, bytes] | None = None) -> Submission:
     """Copy a hand-in and find its parts.
 
     Args:
         source: folder or archive.
         into: an empty folder of the grader's own.
-        given: folder with the given files (`checkpoint.py`, …), which are filled in where the
-            hand-in lacks them: to hand in the four modules and the weights is enough.
+        given: the given files (`checkpoint.py`, …), which are filled in where the hand-in lacks
+            them: to hand in the four modules and the weights is enough.
 
     Raises:
         SubmissionError: it is not there, not readable, too large, or holds none of the modules.
@@ -114,10 +114,9 @@ def take(source: Path, into: Path, given: Path | None = None) -> Submission:
             "they have to stand at the top of the hand-in or one folder down",
         )
     missing = tuple(m for m in MODULES if not (root / f"{m}.py").is_file())
-    if given is not None:
-        for name in GIVEN:
-            if (given / name).is_file() and not (root / name).exists():
-                (root / name).write_bytes((given / name).read_bytes())
+    for name, data in (given or {}).items():
+        if not (root / name).exists():
+            (root / name).write_bytes(data)
     name = source.resolve().name
     for ending in (".tar.gz", ".tgz", ".tar", ".zip"):
         name = name.removesuffix(ending)

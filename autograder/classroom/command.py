@@ -26,8 +26,8 @@ EVERY = 10.0  # seconds between lines where there is no terminal
 SHOWN = 20  # rows of a list on the terminal; the page has all
 
 
-def run(options: argparse.Namespace, exam: Exam, given: Path) -> int:
-    """Grade a class.
+def run(options: argparse.Namespace, exam: Exam, given: dict[str, bytes]) -> int:
+    """Grade a class; `given` are the files that a hand-in may leave out.
 
     Returns:
         0 if every hand-in that was asked for has a grade, or there is none to grade; else 3.
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace, exam: Exam, given: Path) -> int:
     except OSError as error:
         raise Fault(f"{out} cannot be made ({error}): name another with --out") from error
     official = options.fixtures is not None and not options.practice
-    terms = Terms(exam, options.sandbox, official, given, versions(exam.referee))
+    terms = Terms(exam, options.sandbox, official, given, versions(exam.referee, given))
     drive = Drive(entries, terms, out, lambda text: console.print(text, style="yellow"))
     try:
         with Meter(console, "reading", len(entries)) as meter:

@@ -22,7 +22,8 @@ from ..sandbox.warm import ForkServer
 from ..submission import SubmissionError, sorted_members
 
 ATTEMPTS = 2  # a machine may be so busy that a worker does not come up in time
-LENT = ("kit", "python", "torch", "numpy", "referee", "grader")  # of a grade's environment
+# Of a grade's environment.
+LENT = ("kit", "python", "torch", "numpy", "referee", "grader", "given")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Terms:
     exam: Exam
     sandbox: str
     official: bool
-    given: Path
+    given: dict[str, bytes]
     versions: str
 
 
@@ -81,7 +82,7 @@ class Marker:
         Raises:
             Fault: nothing can be graded here: this is another version, or no sandbox will do.
         """
-        if versions(self._exam.referee) != self.terms.versions:
+        if versions(self._exam.referee, self.terms.given) != self.terms.versions:
             raise Fault(
                 "a worker has another version of the kit, of Python or of its packages than the "
                 "command: set it up with the same constraints.txt"
@@ -113,9 +114,9 @@ class Marker:
             return Answer(task.key, result.to_json(), log=log.read_bytes()[:MAX_LOG])
 
 
-def versions(judge: "referee.Referee") -> str:
+def versions(judge: "referee.Referee", given: dict[str, bytes]) -> str:
     """Return a digest of all that a grade depends on beside hand-in, fixtures and rubric."""
-    facts = grade.environment(judge, sandbox.practice())
+    facts = grade.environment(judge, sandbox.practice(), given)
     told = {name: facts[name] for name in LENT}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 

@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tarfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -219,8 +220,8 @@ def test_shards_are_few_hand_ins_and_not_too_large(monkeypatch):
 
 @pytest.fixture
 def terms(numbers, public, judge) -> Terms:
-    exam = Exam.of(numbers, public, judge)
-    return Terms(exam, "T5", False, ROOT / "handout", versions(judge))
+    exam, given = Exam.of(numbers, public, judge), cli.given_files(ROOT)
+    return Terms(exam, "T5", False, given, versions(judge, given))
 
 
 @pytest.fixture
@@ -324,6 +325,11 @@ def test_a_worker_of_other_versions_grades_nothing(terms):
         marker(Task("key", "a.tar"))
 
 
+def test_other_given_files_are_another_grade(terms, judge):
+    changed = {**terms.given, "config.py": terms.given["config.py"] + b"\n"}
+    assert versions(judge, changed) != terms.versions
+
+
 def test_a_grader_that_fails_is_a_fault_and_no_mark(terms, monkeypatch):
     marker = shard.Marker(terms)
     monkeypatch.setattr(shard.grade, "grade", lambda *_, **__: 1 / 0)
@@ -401,48 +407,118 @@ def test_two_workers_give_what_one_gives_though_one_is_killed(
     assert len(lines) == len({line["key"] for line in lines}) == 5
 
 
-@pytest.mark.slow
-def test_a_scheduler_that_is_killed_and_started_again_loses_nothing(alone, slow, tmp_path):
+def free_port() -> int:
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"tcp://127.0.0.1:{port}"
-    env = {**os.environ, "LMKIT_VENV": "none", "PYTHONPATH": str(ROOT)}
-    python = [sys.executable, "-m"]
-    scheduling = [*python, "autograder", "grade-scheduler"]
-    scheduling += ["--port", str(port)]
-    working = [*python, "autograder", "grade-worker", address]
-    driving = [*python, "autograder", "grade-class", str(slow), "--corpus", "numbers", "--out"]
-    driving += [str(tmp_path / "out"), "--scheduler", address]
-    started = []
+        free.bind(("", 0))
+        return free.getsockname()[1]
 
-    def start(command: list[str]) -> subprocess.Popen:
-        with (tmp_path / "log").open("ab") as log:
+
+class Programs:
+    """Programs of the kit that run until the test ends; what they say is in a log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log, self.started = folder / "log", []
+
+    def __enter__(self) -> Programs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.started:
+            self.kill(process)
+
+    def start(
+        self, *arguments: str, kit: Path = ROOT, before: Sequence[str] = (), **env: str
+    ) -> subprocess.Popen:
+        command = [*before, sys.executable, "-m", "autograder", *arguments]
+        env = {**os.environ, "LMKIT_VENV": "none", "PYTHONPATH": str(kit), **env}
+        place = self.log.parent if kit == ROOT else kit
+        with self.log.open("ab") as log:
             process = subprocess.Popen(
-                command, env=env, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
+                command, env=env, cwd=place, stdout=log, stderr=log, start_new_session=True
             )
-        started.append(process)
+        self.started.append(process)
         return process
 
-    try:
-        scheduler, worker = start(scheduling), start(working)
-        driver = start(driving)
+    def kill(self, process: subprocess.Popen) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_killed_and_started_again_loses_nothing(alone, slow, tmp_path):
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    scheduling = ["grade-scheduler", "--port", str(port)]
+    driving = ["grade-class", str(slow), "--corpus", "numbers", "--out", str(tmp_path / "out")]
+    with Programs(tmp_path) as programs:
+        scheduler = programs.start(*scheduling)
+        worker = programs.start("grade-worker", address)
+        driver = programs.start(*driving, "--scheduler", address)
         wait_until(lambda: (tmp_path / "out/ledger.jsonl").exists() and ledger_of(tmp_path / "out"))
-        os.killpg(scheduler.pid, signal.SIGKILL)
+        programs.kill(scheduler)
         time.sleep(2)
         assert driver.poll() is None
-        start(scheduling)
-        os.killpg(worker.pid, signal.SIGKILL)
-        start(working)
-        assert driver.wait(200) == 0, (tmp_path / "log").read_text()
-    finally:
-        for process in started:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        programs.start(*scheduling)
+        programs.kill(worker)
+        programs.start("grade-worker", address)
+        assert driver.wait(200) == 0, programs.log.read_text()
     lines = ledger_of(tmp_path / "out")
     assert len(lines) == len({line["key"] for line in lines}) == 6
     assert scores(results(tmp_path / "out")) == scores(alone)
+
+
+@contextmanager
+def network(number: int) -> Iterator[tuple[str, str]]:
+    """Make a network namespace that reaches this one; give its name and this one's address."""
+    name, here = f"lmkit-{os.getpid()}-{number}", f"lmk{number}-{os.getpid() % 100_000}"
+    address = f"10.213.{number}"
+    lines = [
+        f"netns add {name}",
+        f"link add {here} type veth peer name eth0 netns {name}",
+        f"addr add {address}.1/24 dev {here}",
+        f"link set {here} up",
+        f"-n {name} addr add {address}.2/24 dev eth0",
+        f"-n {name} link set eth0 up",
+        f"-n {name} link set lo up",
+    ]
+    try:
+        for line in lines:
+            done = subprocess.run(["ip", *line.split()], capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"needs network namespaces: ip {line}: {done.stderr.strip()}")
+        yield name, f"{address}.1"
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ip") is None, reason="needs ip, to make network namespaces")
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root")
+def test_two_workers_that_share_no_network_and_no_folder_give_what_one_process_gives(
+    alone, hand_ins, tmp_path
+):
+    """Each grades the whole class: on a network, with a kit, a home and folders of its own."""
+    port = free_port()
+    for number in (1, 2):
+        machine, out = tmp_path / f"machine {number}", tmp_path / f"out-{number}"
+        kit = machine / "kit"
+        for part in ("autograder", "handout"):
+            shutil.copytree(ROOT / part, kit / part, ignore=shutil.ignore_patterns("__pycache__"))
+        own = {"HOME": machine, "TMPDIR": machine / "tmp", "LMKIT_DATA": machine / "data"}
+        for folder in own.values():
+            folder.mkdir(exist_ok=True)
+        with network(number) as (name, here), Programs(tmp_path) as programs:
+            programs.start("grade-scheduler", "--port", str(port))
+            programs.start(
+                *("grade-worker", f"tcp://{here}:{port}"),
+                kit=kit,
+                before=["ip", "netns", "exec", name],
+                **{key: str(value) for key, value in own.items()},
+            )
+            address = f"tcp://127.0.0.1:{port}"
+            assert run(hand_ins, out, "--scheduler", address) == 0, programs.log.read_text()
+        assert results(out) == alone
 
 
 def scores(found: dict[str, dict]) -> dict[str, float]:

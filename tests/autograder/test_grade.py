@@ -344,5 +344,5 @@ def test_examples_are_shown_for_public_fixtures_only_and_for_words_that_can_be_g
 
 
 def test_the_digest_of_the_source_is_in_the_result_and_is_stable(judge):
-    assert grading.environment(judge, sandbox.practice())["grader"] == grading.source_digest()
+    assert grading.environment(judge, sandbox.practice(), {})["grader"] == grading.source_digest()
     assert len(grading.source_digest()) == 64

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from autograder import submission
-from autograder.submission import MAX_FILES, MODULES, SubmissionError, take
+from autograder.submission import GIVEN, MAX_FILES, MODULES, SubmissionError, take
 
 GOOD = {f"{name}.py": f"# {name}\n".encode() * 9 for name in MODULES}
 GOOD |= {"checkpoint.safetensors": bytes(range(256)) * 8}
@@ -134,7 +134,7 @@ def test_a_receipt_is_what_sha256sum_says(folder, tmp_path, into, below):
         subprocess.run(line, shell=True, cwd=folder, capture_output=True, check=True).stdout.split()
         for line in (code, "sha256sum checkpoint.safetensors")
     ]
-    taken = take(path, into, given=folder)
+    taken = take(path, into, given={"config.py": b"# the kit's"})
     assert taken.receipt("wikitext2") == dict(
         zip(("code", "weights"), (words[0].decode() for words in said), strict=True)
     )
@@ -142,10 +142,7 @@ def test_a_receipt_is_what_sha256sum_says(folder, tmp_path, into, below):
 
 
 def test_given_files_are_filled_in_but_never_in_place_of_the_students(folder, tmp_path, into):
-    given = tmp_path / "given"
-    given.mkdir()
-    for name in ("checkpoint.py", "config.py", "regularization.py", "trainer.py", "train.py"):
-        (given / name).write_text("# the kit's")
+    given = dict.fromkeys(GIVEN, b"# the kit's")
     (folder / "config.py").write_text("# the student's")
     (folder / "trainer.py").unlink()
     taken = take(folder, into, given)
@@ -153,7 +150,6 @@ def test_given_files_are_filled_in_but_never_in_place_of_the_students(folder, tm
     assert (taken.root / "checkpoint.py").read_text() == "# the kit's"
     assert taken.has("regularization")
     assert taken.missing == ("trainer",)  # a stub never stands in for what is graded
-    assert not (taken.root / "train.py").exists()
 
 
 def test_safetensors_go_before_pt_before_pth(folder, into):

@@ -21,7 +21,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from autograder import sandbox
+from autograder import cli, sandbox
 from autograder.fixtures import FORWARD
 from autograder.grade import grade
 from autograder.judge import mark_generation, mark_prediction
@@ -29,7 +29,7 @@ from autograder.referee.model import one_thread
 from autograder.result import Check, Result
 from autograder.rubric import tomllib
 from autograder.submission import MODULES
-from tests.mutants.mutation import HANDOUT, WEIGHTS, Grader, edit
+from tests.mutants.mutation import WEIGHTS, Grader, edit
 from tests.variants import oracles
 
 HERE = Path(__file__).parent
@@ -189,7 +189,7 @@ class Variants:
             self.hand_in(variant, folder / "hand-in"),
             self.grader.exam,
             log=folder / "output.txt",
-            given=HANDOUT,
+            given=cli.given_files(folder),
             box=box,
         )
 
