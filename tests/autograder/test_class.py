@@ -264,6 +264,36 @@ def test_a_fault_is_a_reason_and_is_tried_again_by_the_next_run(drive, told):
     assert drive.rows().open == []
 
 
+def test_what_changed_is_told_though_the_run_is_stopped_and_run_again(
+    drive, hand_ins, terms, told, tmp_path
+):
+    def better(task):
+        answer = told(task)
+        result = json.loads(answer.result)
+        for check in result["checks"]:
+            check["score"] = check["max_score"]
+        result["score"] = result["max_score"]
+        return replace(answer, result=json.dumps(result))
+
+    drive.run(drive.wanted(), lambda tasks, _: map(told, tasks), print)
+    drive.finish("t")
+    drive.close()
+    terms = replace(terms, versions="others")
+    for stop in (1, 3):
+        again = Drive(drive.entries, terms, tmp_path, lambda _: None)
+        again.read()
+        again.run(again.wanted()[:stop], lambda tasks, _: map(better, tasks), print)
+        again.finish("t")
+        changes = again.changes()
+        again.close()
+    scores = [line["result"]["score"] for line in ledger_of(tmp_path)[:3]]
+    assert [(c.key, c.before) for c in changes] == list(
+        zip(("ann", "bob", "eve"), scores, strict=True)
+    )
+    assert {c.after for c in changes} == {100.0}
+    assert all("other versions" in c.why for c in changes)
+
+
 def test_an_answer_that_comes_twice_counts_once(drive, told):
     def twice(tasks, _):
         for task in tasks:
