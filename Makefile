@@ -30,8 +30,8 @@ handin: ## check SUBMISSION= and pack it into handin.tar
 data: ## fetch, verify and encode WikiText-2 (WIKITEXT2= a folder or the zip, to use your own copy)
 	@$(KIT) data $(ARGS)
 
-fixtures: ## instructors: draw hidden fixtures from the test split with SECRET=
-	@$(KIT) fixtures --secret "$(SECRET)" $(ARGS)
+fixtures: ## instructors: draw hidden fixtures from the test split with SECRET_FILE= (made if not there)
+	@$(KIT) fixtures $(if $(SECRET_FILE),--secret-file "$(SECRET_FILE)",--secret "$(SECRET)") $(ARGS)
 
 grade-class: ## instructors: grade SUBMISSIONS=folder; SCHEDULER=tcp://… for a cluster; ARGS="--fixtures data/hidden"
 	@$(KIT) grade-class "$(SUBMISSIONS)" --corpus "$(CORPUS)" $(if $(SCHEDULER),--scheduler "$(SCHEDULER)") $(ARGS)

@@ -191,7 +191,7 @@ def load(folder: Path) -> Fixtures:
             raise FixtureError(
                 f"the fixtures in {folder} are of format {about['format']}, drawn by another "
                 f"version of the kit; this one grades with format {FORMAT}: draw them again with "
-                "`make fixtures SECRET=…`"
+                "`make fixtures SECRET_FILE=…`"
             )
         fixtures = Fixtures(
             **_read(folder / "inputs.npz", _INPUTS),

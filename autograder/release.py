@@ -28,6 +28,7 @@ KIT = (
     *(f"autograder/{name}.py" for name in ("faults", "files", "fixtures", "grade", "hidden")),
     *(f"autograder/{name}.py" for name in ("result", "rubric", "run", "score", "submission")),
     *(f"autograder/{name}.py" for name in ("tar", "wikitext", "worker")),
+    "autograder/commands/*.py",
     *("autograder/rubric.toml", "autograder/rubric.md"),
     *("autograder/checks/*.py", "autograder/sandbox/*.py", "autograder/sandbox/README.md"),
     *(f"autograder/flags/{name}.py" for name in ("__init__", "known", "learnt", "written")),
@@ -106,7 +107,7 @@ def told(out: Path, corpus: str, packages: dict[str, bytes], hidden: bool) -> st
         "hidden fixtures. Give them to nobody, and put them into no repository that students read."
         if hidden
         else "All of them grade on the public fixtures, which is practice. For official grades: "
-        "make fixtures SECRET=…, then make release ARGS='--fixtures data/hidden'."
+        "make fixtures SECRET_FILE=…, then make release ARGS='--fixtures data/hidden'."
     )
     return "\n".join(lines)
 

@@ -29,6 +29,7 @@ from autograder.classroom.drive import Drive, fits
 from autograder.classroom.entry import Entry, Student
 from autograder.classroom.ledger import Ledger
 from autograder.classroom.shard import Answer, Task, Terms, fingerprint, pack, versions
+from autograder.commands.hand_ins import given_files
 from autograder.exam import Exam
 from autograder.faults import Fault
 from autograder.submission import take
@@ -220,7 +221,7 @@ def test_shards_are_few_hand_ins_and_not_too_large(monkeypatch):
 
 @pytest.fixture
 def terms(numbers, public, judge) -> Terms:
-    exam, given = Exam.of(numbers, public, judge), cli.given_files(ROOT)
+    exam, given = Exam.of(numbers, public, judge), given_files(ROOT)
     return Terms(exam, "T5", False, given, versions(judge, given))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from conftest import WEIGHTS
 
 from autograder import cli, fixtures
+from autograder.commands import training
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CLASSES = ("data_loader", "language_model", "trainer", "inference")
@@ -201,6 +203,9 @@ def run(*arguments: str | Path) -> int:
         (),
         ("fixtures", "--corpus", "numbers"),
         ("fixtures", "--corpus", "numbers", "--secret", "public"),
+        ("fixtures", "--corpus", "numbers", "--secret", ""),
+        ("fixtures", "--corpus", "numbers", "--secret-file", "a file"),
+        ("fixtures", "--corpus", "numbers", "--secret-file", "a file/below"),
         ("grade", "handout", "--corpus", "numbers", "--out", "a file/below"),
     ],
 )
@@ -233,6 +238,23 @@ def test_hidden_fixtures_are_drawn_and_graded_by_command(grade, base, tmp_path, 
     assert run(*arguments, "--practice") == 3
     assert "the grader's own fault" in capsys.readouterr().err
     assert not (out / "results.json").exists()
+
+
+def test_a_secret_is_made_once_and_kept_for_one_reader(tmp_path, data, monkeypatch, capsys):
+    monkeypatch.setenv("LMKIT_DATA", str(data))
+    kept = tmp_path / "secret"
+    digests = []
+    for given in ("--secret-file", kept), ("--secret-file", kept), ("--secret", None):
+        given = (given[0], given[1] or kept.read_text().strip())
+        assert run("fixtures", "--corpus", "numbers", *given, "--out", tmp_path / "out") == 0
+        said = capsys.readouterr().out
+        assert kept.read_text().strip() not in said
+        digests += re.findall(r"^digest (\w+)$", said, re.M)
+    assert len(digests) == 3
+    assert len(set(digests)) == 1
+    assert len(kept.read_text()) == 33
+    if os.name == "posix":
+        assert kept.stat().st_mode & 0o777 == 0o600
 
 
 def test_hidden_fixtures_are_for_a_sandbox_unless_it_is_for_practice(
@@ -319,7 +341,7 @@ def test_check_shows_the_checks_and_writes_nothing(base, tmp_path, monkeypatch, 
 
 def test_rooms_of_the_solution_run_as_commands_and_take_arguments_of_their_own(tmp_path):
     """Tried with one room of each form; every room's module has to be there."""
-    for (module, *_), _ in cli.ROOMS.values():
+    for (module, *_), _ in training.ROOMS.values():
         path = ROOT / "solution" / module.replace(".", "/")
         assert (path / "__main__.py").exists() or path.with_suffix(".py").exists(), module
     process = start("schedules", "drawn.png", cwd=tmp_path, data=tmp_path)
@@ -332,6 +354,6 @@ def test_rooms_of_the_solution_run_as_commands_and_take_arguments_of_their_own(t
 
 def test_make_and_the_command_line_offer_the_same_rooms():
     targets = (ROOT / "Makefile").read_text()
-    for name in cli.ROOMS:
+    for name in training.ROOMS:
         assert f"\n{name}: ## " in targets, name
         assert f"$(KIT) {name} $(ARGS)" in targets, name

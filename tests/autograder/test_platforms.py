@@ -25,6 +25,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from autograder import cli, fixtures, release
+from autograder.commands import hand_ins as commands
 from autograder.faults import Fault
 from autograder.platforms import autolab, base, classroom50, github, gradescope, junit, prairielearn
 from autograder.result import Check, Flag, Result
@@ -187,7 +188,7 @@ def prepare() -> base.Grade:
     from rich.console import Console
 
     options = argparse.Namespace(corpus="numbers", fixtures=None, sandbox="T5", practice=False)
-    return cli.grading(options, Console(stderr=True))
+    return commands.grading(options, Console(stderr=True))
 
 
 @pytest.fixture(scope="module")
@@ -466,7 +467,7 @@ def test_what_breaks_in_the_grader_is_no_mark(name, kind, tmp_path, monkeypatch,
     def broken(*_):
         raise faults()[kind]
 
-    monkeypatch.setattr(cli, "grading", broken)
+    monkeypatch.setattr(commands, "grading", broken)
     command = ["platform", name, str(tmp_path), "--out", str(out), "--corpus", "numbers"]
     status = cli.main(command)
     said = capsys.readouterr()
@@ -490,7 +491,7 @@ def test_what_breaks_in_the_grader_is_no_mark(name, kind, tmp_path, monkeypatch,
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_rubric_without_points_is_no_mark(name, tmp_path, monkeypatch, hostile):
-    monkeypatch.setattr(cli, "grading", lambda *_: lambda *_: replace(hostile, checks=()))
+    monkeypatch.setattr(commands, "grading", lambda *_: lambda *_: replace(hostile, checks=()))
     for variable, value in RUNNER.items():
         monkeypatch.setenv(variable, value)
     out = tmp_path / "out"
@@ -500,7 +501,7 @@ def test_a_rubric_without_points_is_no_mark(name, tmp_path, monkeypatch, hostile
 
 
 def test_a_file_that_cannot_be_written_is_no_mark(tmp_path, monkeypatch, results, capsys):
-    monkeypatch.setattr(cli, "grading", lambda *_: lambda *_: results["solution"])
+    monkeypatch.setattr(commands, "grading", lambda *_: lambda *_: results["solution"])
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "results.json"
     assert cli.main(["platform", "gradescope", str(tmp_path), "--out", str(out)]) == 3
@@ -511,7 +512,7 @@ def test_an_interrupted_grading_leaves_nothing(tmp_path, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "grading", stopped)
+    monkeypatch.setattr(commands, "grading", stopped)
     out = tmp_path / "results.json"
     out.write_text("{}")
     assert cli.main(["platform", "gradescope", str(tmp_path), "--out", str(out)]) == 130

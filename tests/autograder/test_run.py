@@ -198,6 +198,8 @@ def test_no_file_of_the_job_holds_targets(base, numbers, public, judge, tmp_path
     assert set(spec["arrays"]) == {
         "articles",
         "lengths",
+        "trained_articles",
+        "trained_lengths",
         "prompts",
         "activations",
         "embedding",

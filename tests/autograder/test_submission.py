@@ -103,16 +103,14 @@ def test_the_digest_does_not_depend_on_order_packing_or_dates(folder, tmp_path):
 
 
 def test_the_digest_depends_on_every_name_and_byte_that_was_handed_in(folder, tmp_path):
-    given = tmp_path / "given"
-    given.mkdir()
-    (given / "config.py").write_text("# the kit's")
+    given = {"config.py": b"# the kit's"}
 
     def digest() -> str:
         with tempfile.TemporaryDirectory(dir=tmp_path) as into:
             return take(folder, Path(into), given).digest
 
     seen = [digest()]
-    (given / "config.py").write_text("# another release of the kit")
+    given["config.py"] = b"# another release of the kit"
     assert digest() == seen[0]
     (folder / "trainer.py").write_bytes(GOOD["trainer.py"] + b"\n")
     seen.append(digest())

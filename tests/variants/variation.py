@@ -21,7 +21,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from autograder import cli, sandbox
+from autograder import sandbox
+from autograder.commands.hand_ins import given_files
 from autograder.fixtures import FORWARD
 from autograder.grade import grade
 from autograder.judge import mark_generation, mark_prediction
@@ -189,7 +190,7 @@ class Variants:
             self.hand_in(variant, folder / "hand-in"),
             self.grader.exam,
             log=folder / "output.txt",
-            given=cli.given_files(folder),
+            given=given_files(folder),
             box=box,
         )
 

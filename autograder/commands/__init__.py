@@ -1,0 +1,1 @@
+"""What each command does: a function a command, which gets its options and returns the status."""
