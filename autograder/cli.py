@@ -54,7 +54,10 @@ def main(argv: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Build the argument parser: one subcommand a command of the Makefile."""
-    top = argparse.ArgumentParser(prog="python -m autograder", description=__doc__.split("\n")[0])
+    top = argparse.ArgumentParser(
+        prog="python -m autograder",
+        description="Trains, checks and grades homework in neural language modelling.",
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, run: Callable[..., Any], text: str, **more: Any) -> argparse.ArgumentParser:
