@@ -139,7 +139,9 @@ def furnish(desk: Path, token: str) -> None:
     """Lay out a desk: the kit, the runner, folders, and canaries beside the hidden fixtures."""
     for name in ("hand-ins", "out", "data"):
         (desk / name).mkdir()
-    ignore = shutil.ignore_patterns("__pycache__", "wikitext2.safetensors", "checkpoint.*")
+    ignore = shutil.ignore_patterns(
+        "__pycache__", "wikitext2.safetensors", "checkpoint*.safetensors"
+    )
     for name in ("autograder", "handout"):
         shutil.copytree(ROOT / name, desk / "kit" / name, ignore=ignore)
     shutil.copytree(HERE / "inside", desk / "runner", ignore=ignore)
