@@ -182,13 +182,16 @@ def _item(check: Check, titles: dict[str, str]) -> Item:
 
 
 def summary(result: Result) -> str:
-    """Return the score and the measured figures, a line each."""
+    """Return the score, the measured figures and what was graded, a line each."""
     seen = view.of(result)
     lines = [seen.total + ("" if seen.official else ": practice, not official")]
     lines += [f"{p.name}: {p.measured}, {p.goal}" for p in seen.problems if p.measured]
     if seen.first:
         group, cluster = seen.first
         lines.append(f"Start with {group.title}: {cluster.rows[0].title}")
+    if result.receipt:
+        parts = [f"{part} {digest[:16]}" for part, digest in result.receipt.items()]
+        lines.append(line(f"Receipt (SHA-256): {', '.join(parts)}"))
     return "\n".join([*lines, seen.notice] if seen.notice else lines)
 
 

@@ -359,6 +359,15 @@ def test_texts_come_without_what_a_terminal_obeys_or_a_reader_cannot_see(name, r
     assert not unseen & set(text)
 
 
+@pytest.mark.parametrize("name", ["gradescope", "github", "prairielearn", "junit"])
+def test_a_student_is_told_what_was_graded(name, results, rendered):
+    receipt = results["solution"].receipt
+    assert set(receipt) == {"code", "weights"}
+    text = rendered(name, results["solution"])
+    for part, digest in receipt.items():
+        assert f"{part} {digest[:16]}" in text
+
+
 @pytest.mark.parametrize("name", ["github", "autolab", "prairielearn", "classroom50", "junit"])
 def test_flags_are_kept_from_what_students_see(name, results, rendered, capsys):
     flagged = replace(results["solution"], flags=(Flag("odd", "look at this one"),))
