@@ -28,7 +28,7 @@ from .fixtures import FORWARD, Fixtures
 from .judge import CHUNK, TITLES, judge_generation, judge_prediction, judge_weights
 from .result import Check, Flag, Result
 from .run import Observation, Step, run
-from .submission import Submission, SubmissionError, take
+from .submission import Submission, SubmissionError, digest_of, take
 
 if TYPE_CHECKING:  # importing it brings torch in, which takes longer than the checks need
     from .referee import Referee
@@ -243,16 +243,8 @@ def environment(
         **box.facts(),
         "referee": referee.digest,
         "grader": source_digest(),
-        "given": given_digest(given),
+        "given": digest_of({n: hashlib.sha256(data).hexdigest() for n, data in given.items()}),
     }
-
-
-def given_digest(given: Mapping[str, bytes]) -> str:
-    """SHA-256 over the files that a hand-in may leave out."""
-    digest = hashlib.sha256()
-    for name, data in sorted(given.items()):
-        digest.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\0".encode())
-    return digest.hexdigest()
 
 
 @cache

@@ -90,14 +90,14 @@ def take(source: Path, into: Path, given: Mapping[str, bytes] | None = None) -> 
             f"there is no {source}",
             "give SUBMISSION= a folder, or the .tar, .tar.gz or .zip that `make handin` writes",
         )
-    digest, files = hashlib.sha256(), {}
+    files = {}
     try:
         with sorted_members(source) as members:
             for name, size, read in members:
                 own = hashlib.sha256()
                 copy_exactly(hashed(read(), own), into / name, size)
                 files[name] = own.hexdigest()
-                digest.update(f"{name}\0{files[name]}\0".encode())
+        digest = digest_of(files)
     except archive.TooLarge as error:
         raise SubmissionError(f"{source.name}: {error}", ONLY_NEEDED) from error
     except archive.UNREADABLE as error:
@@ -125,7 +125,13 @@ def take(source: Path, into: Path, given: Mapping[str, bytes] | None = None) -> 
         for file, own in files.items()
         if (into / file).is_relative_to(root)
     }
-    return Submission(name, root, digest.hexdigest(), missing, below)
+    return Submission(name, root, digest, missing, below)
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """Return the SHA-256 over names and the SHA-256 of each file, in the order that they have."""
+    told = "".join(f"{name}\0{digest}\0" for name, digest in files.items())
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def hashed(pieces: Iterable[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from ..faults import Fault
 from ..files import temporary_folder
 from ..run import MAX_LOG
 from ..sandbox.warm import ForkServer
-from ..submission import SubmissionError, sorted_members
+from ..submission import SubmissionError, digest_of, sorted_members
 
 ATTEMPTS = 2  # a machine may be so busy that a worker does not come up in time
 # Of a grade's environment.
@@ -149,15 +149,15 @@ def fingerprint(source: Path) -> str:
     Raises:
         OSError: the file system does not let it be read.
     """
-    digest = hashlib.sha256()
+    files = {}
     try:
         with sorted_members(source) as members:
             for name, _, read in members:
                 own = hashlib.sha256()
                 for piece in read():
                     own.update(piece)
-                digest.update(f"{name}\0{own.hexdigest()}\0".encode())
-        return digest.hexdigest()
+                files[name] = own.hexdigest()
+        return digest_of(files)
     except SubmissionError as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - whatever an odd archive raises
