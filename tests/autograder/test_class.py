@@ -356,6 +356,21 @@ def test_a_worker_of_other_versions_grades_nothing(terms):
         marker(Task("key", "a.tar"))
 
 
+def test_a_worker_fills_in_the_files_of_the_terms_not_of_its_own_kit(
+    terms, judge, hand_ins, monkeypatch
+):
+    driver = {"config.py": b"# of the driver's kit"}
+    terms, seen = replace(terms, given=driver, versions=versions(judge, driver)), []
+
+    def grade(*_, given, **__):
+        seen.append(given)
+        raise Fault("that is enough")
+
+    monkeypatch.setattr("autograder.grade.grade", grade)
+    assert "that is enough" in shard.Marker(terms)(Task("key", "ann", hand_ins / "ann")).fault
+    assert seen[0] == driver
+
+
 def test_other_given_files_are_another_grade(terms, judge):
     changed = {**terms.given, "config.py": terms.given["config.py"] + b"\n"}
     assert versions(judge, changed) != terms.versions
